@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thread_pool.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace denoise {
+
+int usable_cores() {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+    return std::max(1u, std::thread::hardware_concurrency());
+}
+
+int threads_from_env() {
+    const char* text = std::getenv("DENOISE_THREADS");
+    if (!text || !*text) return usable_cores();
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*end || n < 1 || n > 1024) throw std::invalid_argument("DENOISE_THREADS: expected a whole number from 1 to 1024, got '" + std::string(text) + "'");
+    return int(n);
+}
+
+// One job at a time: a generation number tells the threads that there is a new one.
+struct ThreadPool::Crew {
+    pid_t owner = getpid();
+    std::mutex mutex;
+    std::condition_variable wake, done;
+    std::vector<std::thread> threads;
+    const std::function<void(int, int)>* body = nullptr;
+    std::atomic<int> next{0};
+    int count = 0, busy = 0;
+    uint64_t generation = 0;
+    bool quit = false;
+
+    void work(int worker) {
+        for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) (*body)(i, worker);
+    }
+    void loop(int worker) {
+        uint64_t seen = 0;
+        std::unique_lock lock(mutex);
+        for (;;) {
+            wake.wait(lock, [&] { return quit || generation != seen; });
+            if (quit) return;
+            seen = generation;
+            lock.unlock();
+            work(worker);
+            lock.lock();
+            if (--busy == 0) done.notify_one();
+        }
+    }
+};
+
+ThreadPool::ThreadPool(int threads) : threads_(threads) {}
+ThreadPool::~ThreadPool() { stop(); }
+
+ThreadPool& ThreadPool::shared() {
+    static ThreadPool pool(threads_from_env());
+    return pool;
+}
+
+void ThreadPool::resize(int threads) {
+    std::lock_guard turn(turn_);
+    stop();
+    threads_ = threads;
+}
+
+void ThreadPool::start() {
+    // After a fork only the calling thread exists: the old crew's handles belong to the parent and are abandoned, not joined.
+    if (crew_ && crew_->owner != getpid()) (void)crew_.release();
+    if (crew_) return;
+    crew_ = std::make_unique<Crew>();
+    for (int k = 1; k < threads_; k++) crew_->threads.emplace_back([crew = crew_.get(), k] { crew->loop(k); });
+}
+
+void ThreadPool::stop() {
+    if (!crew_) return;
+    if (crew_->owner != getpid()) {
+        (void)crew_.release();
+        return;
+    }
+    {
+        std::lock_guard lock(crew_->mutex);
+        crew_->quit = true;
+    }
+    crew_->wake.notify_all();
+    for (auto& t : crew_->threads) t.join();
+    crew_.reset();
+}
+
+void ThreadPool::parallel_for(int count, const std::function<void(int, int)>& body) {
+    if (count <= 0) return;
+    std::lock_guard turn(turn_);
+    if (threads_ == 1 || count == 1) {
+        for (int i = 0; i < count; i++) body(i, 0);
+        return;
+    }
+    start();
+    Crew& crew = *crew_;
+    {
+        std::lock_guard lock(crew.mutex);
+        crew.body = &body;
+        crew.count = count;
+        crew.next.store(0, std::memory_order_relaxed);
+        crew.busy = threads_ - 1;
+        crew.generation++;
+    }
+    crew.wake.notify_all();
+    crew.work(0);
+    std::unique_lock lock(crew.mutex);
+    crew.done.wait(lock, [&] { return crew.busy == 0; });
+}
+
+}  // namespace denoise

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every pass as a CUDA kernel. Compiled wherever nvcc is present, so that a pass that would not run on a GPU never lands.
+#define DN_TARGET cuda
+#include "../cpu/lanes_scalar.h"
+#include "kernel_body.h"
+
+namespace denoise::cuda {
+
+template <class P>
+__global__ void __launch_bounds__(block_width* block_height)
+    kernel(const __grid_constant__ typename P::Args args, const __grid_constant__ FrameConstants frame, int width, int height) {
+    __shared__ float shared[P::planes > 0 ? P::planes * shared_plane<P> : 1];
+    const Block block{int(blockIdx.x) * block_width, int(blockIdx.y) * block_height};
+    const int thread = int(threadIdx.y) * block_width + int(threadIdx.x);
+    if constexpr (P::planes > 0) {
+        load_phase<P>(args, frame, block, thread, shared);
+        __syncthreads();
+    }
+    shade_phase<P>(args, frame, block, thread, width, height, shared);
+}
+
+// Kernel addresses in the order of the list: naming them here is what instantiates them.
+template <class... Instances> struct Kernels {
+    static const void* const* pointers() {
+        static const void* const table[] = {reinterpret_cast<const void*>(kernel<Instances>)..., nullptr};
+        return table;
+    }
+};
+
+const void* const* pointers(Pass pass) {
+    switch (pass) {
+#define DN_PASS(name, Args, ...) \
+    case Pass::name:             \
+        return Kernels<__VA_ARGS__>::pointers();
+        DN_PASSES(DN_PASS)
+#undef DN_PASS
+        default:
+            return nullptr;
+    }
+}
+
+}  // namespace denoise::cuda

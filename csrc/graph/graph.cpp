@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "graph.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <numeric>
+#include <stdexcept>
+
+namespace denoise {
+namespace {
+
+// Rows start 64-byte aligned and end with room for one store of the widest lanes. The odd 64 bytes keep rows of power-of-two
+// sizes from falling into the same cache sets.
+int row_pitch(int width, int bytes_per_pixel) { return ((width + 15) / 16 * 16 * bytes_per_pixel + 63) / 64 * 64 + 64; }
+
+}  // namespace
+
+Graph::Graph(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+Graph::~Graph() { forget(); }
+
+void Graph::forget() {
+    for (auto& [name, b] : permanents_) backend_->release(b.memory);
+    permanents_.clear();
+    flipped_.clear();
+    if (arena_) backend_->release(arena_);
+    arena_ = nullptr;
+    arena_bytes_ = 0;
+}
+
+void Graph::begin(int width, int height) {
+    width_ = width;
+    height_ = height;
+    images_.clear();
+    nodes_.clear();
+    histories_.clear();
+}
+
+ImageView Graph::declare(const std::string& name, const char* format, int bytes_per_pixel, Life life, int width, int height) {
+    for (const Declared& d : images_)
+        if (d.name == name) throw std::logic_error("the page names the image '" + name + "' twice");
+    ImageView view;
+    view.width = width;
+    view.height = height;
+    view.pitch = row_pitch(width, bytes_per_pixel);
+    view.id = int(images_.size());
+    Declared d{};
+    d.name = name;
+    d.format = format;
+    d.bytes_per_pixel = bytes_per_pixel;
+    d.width = width;
+    d.height = height;
+    d.life = life;
+    d.bytes = size_t(view.pitch) * height + 64;
+    images_.push_back(d);
+    return view;
+}
+
+Array Graph::external(const std::string& name, const std::map<std::string, Array>& bound, Life life) {
+    const auto it = bound.find(name);
+    if (it == bound.end()) return {};
+    Array array = it->second;
+    array.id = int(images_.size());
+    Declared d{};
+    d.name = life == Life::output ? "out." + name : name;
+    d.format = array.type == ArrayType::f16 ? "f16" : array.type == ArrayType::f32 ? "f32" : "u8";
+    d.bytes_per_pixel = array.channels * (array.type == ArrayType::f16 ? 2 : array.type == ArrayType::f32 ? 4 : 1);
+    d.width = array.width;
+    d.height = array.height;
+    d.life = life;
+    d.array = array;
+    images_.push_back(d);
+    return array;
+}
+Array Graph::input(const std::string& name) { return external(name, inputs_, Life::input); }
+Array Graph::output(const std::string& name) { return external(name, outputs_, Life::output); }
+
+void Graph::record(Node node) {
+    const int index = int(nodes_.size());
+    for (const auto* list : {&node.reads, &node.writes})
+        for (int id : *list) {
+            if (images_[id].first_use < 0) images_[id].first_use = index;
+            images_[id].last_use = index;
+        }
+    nodes_.push_back(std::move(node));
+}
+
+// Places transients in one arena, largest first, each at the lowest offset that is free during its life.
+size_t Graph::plan() {
+    std::vector<int> order;
+    for (int i = 0; i < int(images_.size()); i++)
+        if (images_[i].life == Life::transient && images_[i].first_use >= 0) order.push_back(i);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return images_[a].bytes > images_[b].bytes; });
+    size_t total = 0;
+    for (size_t k = 0; k < order.size(); k++) {
+        Declared& d = images_[order[k]];
+        const size_t need = (d.bytes + 63) / 64 * 64;
+        std::vector<std::pair<size_t, size_t>> taken;
+        for (size_t j = 0; j < k; j++) {
+            const Declared& o = images_[order[j]];
+            if (o.first_use <= d.last_use && d.first_use <= o.last_use) taken.emplace_back(o.offset, o.offset + (o.bytes + 63) / 64 * 64);
+        }
+        std::sort(taken.begin(), taken.end());
+        size_t at = 0;
+        for (const auto& [begin, end] : taken) {
+            if (at + need <= begin) break;
+            at = std::max(at, end);
+        }
+        d.offset = at;
+        total = std::max(total, at + need);
+    }
+    return total;
+}
+
+Graph::Buffer& Graph::buffer(const std::string& name, const Declared& like) {
+    Buffer& b = permanents_[name];
+    if (b.bytes != like.bytes || b.width != like.width || b.height != like.height) {
+        if (b.memory) backend_->release(b.memory);
+        b = {};
+        b.memory = static_cast<uint8_t*>(backend_->allocate(like.bytes));
+        b.bytes = like.bytes;
+        b.width = like.width;
+        b.height = like.height;
+    }
+    return b;
+}
+
+void Graph::execute(const FrameConstants& frame) {
+    const size_t total = plan();
+    if (total != arena_bytes_) {
+        uint8_t* fresh = total ? static_cast<uint8_t*>(backend_->allocate(total)) : nullptr;
+        if (arena_) backend_->release(arena_);
+        arena_ = fresh;
+        arena_bytes_ = total;
+    }
+    for (Declared& d : images_) {
+        if (d.life == Life::permanent) d.memory = buffer(d.name, d).memory;
+        if (d.life == Life::transient) d.memory = arena_ + d.offset;
+    }
+    for (Node& node : nodes_) {
+        node.patch(*this, node.args.data());
+        const auto start = std::chrono::steady_clock::now();
+        backend_->launch(node.pass, node.variant.index, node.args.data(), frame, node.width, node.height);
+        node.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    }
+    for (const Node& node : nodes_)
+        for (int id : node.writes)
+            if (images_[id].life == Life::permanent) permanents_[images_[id].name].written = frame_number_;
+    for (const std::string& name : histories_) flipped_[name] = !flipped_[name];
+    frame_number_++;
+}
+
+std::string Graph::describe() {
+    const size_t transient = plan();
+    const auto line = [](const char* format, auto... values) {
+        char text[512];
+        std::snprintf(text, sizeof text, format, values...);
+        return std::string(text);
+    };
+    const auto names = [&](const std::vector<int>& ids) {
+        std::string s;
+        for (int id : ids) s += (s.empty() ? "" : ", ") + images_[id].name;
+        return s;
+    };
+    std::string text = line("%d x %d pixels on %s\n\npasses\n", width_, height_, backend_->name().c_str());
+    for (const Node& n : nodes_) {
+        const std::string label = std::string(pass_names[int(n.pass)]) + (*n.variant.name ? std::string(".") + n.variant.name : "");
+        double bytes = 0;
+        for (const auto* list : {&n.reads, &n.writes})
+            for (int id : *list) bytes += double(images_[id].bytes_per_pixel) * images_[id].width * images_[id].height;
+        text += line("  %-34s %6.1f B/px   %s -> %s\n", label.c_str(), bytes / (double(width_) * height_), names(n.reads).c_str(), names(n.writes).c_str());
+    }
+    static const char* const lives[] = {"permanent", "transient", "input", "output"};
+    text += "\nimages\n";
+    double permanent = 0;
+    for (const Declared& d : images_) {
+        if (d.life == Life::permanent) permanent += double(d.bytes);
+        text += line("  %-34s %-9s %-8s %2d B/px\n", d.name.c_str(), lives[int(d.life)], d.format, d.bytes_per_pixel);
+    }
+    text += line("\nmemory: %.1f MB permanent + %.1f MB transient (disjoint lives share memory)\n", permanent / 1e6, transient / 1e6);
+    return text;
+}
+
+std::vector<std::pair<std::string, double>> Graph::timings() const {
+    std::vector<std::pair<std::string, double>> list;
+    for (const Node& n : nodes_) list.emplace_back(std::string(pass_names[int(n.pass)]) + (*n.variant.name ? std::string(".") + n.variant.name : ""), n.ms);
+    return list;
+}
+
+size_t Graph::permanent_bytes() const {
+    return std::accumulate(permanents_.begin(), permanents_.end(), size_t(0), [](size_t sum, const auto& b) { return sum + b.second.bytes; });
+}
+
+std::map<std::string, std::string> Graph::save() const {
+    std::map<std::string, std::string> state;
+    for (const auto& [name, b] : permanents_) {
+        const std::string age = std::to_string(frame_number_ - b.written);
+        state[name] = std::to_string(b.width) + "x" + std::to_string(b.height) + " " + age + "\n" + std::string(reinterpret_cast<const char*>(b.memory), b.bytes);
+    }
+    for (const auto& [name, flip] : flipped_) state["flip:" + name] = flip ? "1" : "0";
+    return state;
+}
+
+void Graph::restore(const std::map<std::string, std::string>& state) {
+    struct Loaded {
+        int width, height;
+        uint64_t age;
+        const char* bytes;
+        size_t size;
+    };
+    std::map<std::string, Loaded> loaded;
+    for (const auto& [name, text] : state) {
+        if (name.rfind("flip:", 0) == 0) continue;
+        Loaded l{};
+        const size_t end = text.find('\n');
+        unsigned long long age = 0;
+        if (end == std::string::npos || std::sscanf(text.c_str(), "%dx%d %llu", &l.width, &l.height, &age) != 3) throw std::invalid_argument("state: image '" + name + "' is damaged");
+        if (width_ && (l.width != width_ || l.height != height_))
+            throw std::invalid_argument("state: expected " + std::to_string(width_) + " x " + std::to_string(height_) + ", got " + std::to_string(l.width) + " x " + std::to_string(l.height));
+        l.age = age;
+        l.bytes = text.data() + end + 1;
+        l.size = text.size() - end - 1;
+        loaded[name] = l;
+    }
+    forget();
+    frame_number_ = uint64_t(1) << 32;  // more than any age
+    for (const auto& [name, l] : loaded) {
+        Buffer b;
+        b.memory = static_cast<uint8_t*>(backend_->allocate(l.size));
+        b.bytes = l.size;
+        b.width = l.width;
+        b.height = l.height;
+        b.written = frame_number_ - l.age;
+        std::memcpy(b.memory, l.bytes, l.size);
+        permanents_[name] = b;
+    }
+    for (const auto& [name, text] : state)
+        if (name.rfind("flip:", 0) == 0) flipped_[name.substr(5)] = text == "1";
+}
+
+}  // namespace denoise

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native module denoise._core: bindings only. What may be wrong with a call is checked in Python, before it comes here.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "../cpu/cpu_backend.h"
+#include "../cpu/thread_pool.h"
+#include "../denoisers/denoiser.h"
+#include "dlpack.h"
+
+namespace py = pybind11;
+using namespace py::literals;
+using namespace denoise;
+
+namespace {
+
+std::map<std::string, Array> borrow(const py::dict& arrays, std::vector<Borrowed>& keep) {
+    std::map<std::string, Array> views;
+    for (const auto& [name, array] : arrays) {
+        keep.emplace_back(name.cast<std::string>(), array);
+        views[name.cast<std::string>()] = keep.back().view;
+    }
+    return views;
+}
+
+void matrix(const py::handle& values, double out[16]) {
+    const auto list = values.cast<std::vector<double>>();
+    if (list.size() != 16) throw py::value_error("camera: expected 16 numbers, got " + std::to_string(list.size()));
+    std::copy(list.begin(), list.end(), out);
+}
+
+void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset) {
+    std::vector<Borrowed> keep;
+    FrameInput frame;
+    frame.inputs = borrow(inputs, keep);
+    frame.outputs = borrow(outputs, keep);
+    matrix(camera["world_to_view"], frame.camera.world_to_view);
+    matrix(camera["view_to_clip"], frame.camera.view_to_clip);
+    const auto jitter = camera["jitter"].cast<std::pair<double, double>>();
+    frame.camera.jitter[0] = jitter.first;
+    frame.camera.jitter[1] = jitter.second;
+    frame.world_motion = camera["world_motion"].cast<bool>();
+    frame.reset = reset;
+    for (const auto& [name, value] : settings)
+        if (!d.set(name.cast<std::string>(), value.cast<double>())) throw py::value_error("settings: unknown name '" + name.cast<std::string>() + "'");
+    py::gil_scoped_release release;
+    d.denoise(frame);
+}
+
+py::dict save_state(const Denoiser& d) {
+    py::dict state;
+    for (const auto& [name, bytes] : d.save()) state[py::str(name)] = py::bytes(bytes);
+    return state;
+}
+
+void load_state(Denoiser& d, const py::dict& state) {
+    std::map<std::string, std::string> bytes;
+    for (const auto& [name, value] : state) bytes[name.cast<std::string>()] = value.cast<std::string>();
+    d.restore(bytes);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+    m.doc() = "The native module, as the Python side sees it.";
+
+    m.def("backends", [] {
+        py::dict all;
+        for (const auto& [name, why_not] : cpu_backends()) all[py::str(name)] = why_not;
+        return all;
+    }, "Name of a compute backend to \"\" where this machine runs it, else to the sentence why not.");
+    m.def("default_backend", &default_cpu_backend, "The fastest backend of this machine, or the one DENOISE_ISA names. ValueError lists what this machine can run.");
+    m.def("cpu_name", &cpu_name, "The processor, as the system names it.");
+    m.def("threads", [] { return ThreadPool::shared().size(); }, "Threads that denoise a frame: DENOISE_THREADS, else the usable cores.");
+    m.def("configure_cpu", [](int threads, std::pair<int, int> tile) {
+        set_cpu_tile(tile.first, tile.second);
+        ThreadPool::shared().resize(threads);
+    }, "threads"_a, "tile"_a, "Sets the number of threads and the tile shape of the process, for tests and measurements; results do not depend on them.");
+
+    py::class_<Denoiser>(m, "Denoiser", "A denoiser family with its history on one device.")
+        .def(py::init([](const std::string& family, int width, int height, const std::string& backend) { return Denoiser::make(family, width, height, make_cpu_backend(backend)); }),
+             "family"_a, "width"_a, "height"_a, "backend"_a)
+        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "settings"_a, "reset"_a,
+             "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.\n\n"
+             "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
+             "bool. Arguments were checked before: nothing is read or written here that does not fit.")
+        .def("describe", &Denoiser::describe, "The page as text: passes, images, formats, bytes per pixel, memory.")
+        .def("timings", [](const Denoiser& d) { return d.graph().timings(); }, "Name and milliseconds of each pass of the last frame.")
+        .def("memory", [](const Denoiser& d) { return std::make_pair(d.graph().permanent_bytes(), d.graph().transient_bytes()); }, "Bytes of permanent and of transient images.")
+        .def("resize", &Denoiser::resize, "width"_a, "height"_a)
+        .def("save_state", &save_state, "History, previous camera and frame count as bytes, by name.")
+        .def("load_state", &load_state, "state"_a, "Takes over what save_state gave; ValueError if it belongs to another size.");
+}

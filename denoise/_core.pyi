@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The native module, as the Python side sees it."""
+
+from typing import Any
+
+def backends() -> dict[str, str]:
+    """Name of a compute backend to "" where this machine runs it, else to the sentence why not."""
+
+def default_backend() -> str:
+    """The fastest backend of this machine, or the one DENOISE_ISA names. ValueError lists what this machine can run."""
+
+def cpu_name() -> str:
+    """The processor, as the system names it."""
+
+def threads() -> int:
+    """Threads that denoise a frame: DENOISE_THREADS, else the usable cores."""
+
+def configure_cpu(threads: int, tile: tuple[int, int]) -> None:
+    """Sets the number of threads and the tile shape of the process, for tests and measurements."""
+
+class Denoiser:
+    def __init__(self, family: str, width: int, height: int, backend: str) -> None: ...
+    def denoise(
+        self,
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+        camera: dict[str, Any],
+        settings: dict[str, float],
+        reset: bool,
+    ) -> None:
+        """Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.
+
+        camera: "world_to_view" and "view_to_clip" as 16 floats in row-major order, "jitter" as (x, y), "world_motion"
+        as bool. Shapes, dtypes and values were checked before."""
+
+    def describe(self) -> str: ...
+    def timings(self) -> list[tuple[str, float]]:
+        """Name and milliseconds of each pass of the last frame."""
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes of permanent and of transient images."""
+
+    def resize(self, width: int, height: int) -> None: ...
+    def save_state(self) -> dict[str, Any]: ...
+    def load_state(self, state: dict[str, Any]) -> None: ...

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequences of frames: the native folder format, what its arrays mean, and denoising a whole sequence of them."""
+
+from .npz import NpzFrames, open_sequence, write_arrays, write_json, write_sequence
+from .run import Run, choose, create, denoise_frame, denoise_sequence, open_outputs, parse_settings
+from .sequence import Arrays, Sequence, SequenceError, frame_inputs, parse_frames
+
+__all__ = [
+    "Arrays",
+    "NpzFrames",
+    "Run",
+    "Sequence",
+    "SequenceError",
+    "choose",
+    "create",
+    "denoise_frame",
+    "denoise_sequence",
+    "frame_inputs",
+    "open_outputs",
+    "open_sequence",
+    "parse_frames",
+    "parse_settings",
+    "write_arrays",
+    "write_json",
+    "write_sequence",
+]

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The native sequence format, version 1: a folder with `sequence.json` and `frame_0000.npz`, `frame_0001.npz`, ...
+
+A frame is whatever `numpy.load` opens: a zip of .npy members under any zip compression, in any memory order.
+Row 0 is the top; H, W are height and width. Radiance is linear, scene referred, not exposed. Arrays not listed here
+are carried but not read.
+
+Inputs of every frame (one sample per pixel and lobe; all but view_z may be absent where a denoiser can do without):
+
+    view_z          float32 (H, W)     linear view depth of the primary hit, positive; `view_z_sky` = sky
+    normal          float16 (H, W, 3)  world-space shading normal, unit length; 0 for sky
+    roughness       float16 (H, W)     linear roughness = sqrt(GGX alpha), 0..1
+    motion          float32 (H, W, 3)  dx, dy [pixels]: where this surface point was in the previous frame, minus the
+                                       pixel centre; y down, object motion included, no jitter; dz = view_z_prev -
+                                       view_z. (H, W, 2) without dz. Frame 0 refers to a virtual earlier camera
+    diff, spec      float16 (H, W, 3)  noisy radiance of a lobe, divided by albedo / spec_factor
+    diff_hit,       float16 (H, W)     length of the first ray of that lobe [world units]; 65504 = left the scene,
+    spec_hit                           0 = no distance (no ray, or a sample below the surface)
+    material_id     uint8   (H, W)     0 = sky
+    shadow_hit      float16 (H, W)     distance to the occluder of the sun; 65504 = lit, 0 = facing away
+
+For compositing and metrics:
+
+    albedo          float16 (H, W, 3)  diffuse demodulation factor; 0 for sky
+    spec_factor     float16 (H, W, 3)  specular demodulation factor; 0 for sky
+    emission        float16 (H, W, 3)  radiance seen directly: emitters and sky
+    sun_unshadowed  float16 (H, W, 3)  light of the sun without visibility
+    object_id       uint16  (H, W)     0 = sky
+    colour = emission + diff * albedo + spec * spec_factor + sun_unshadowed * (shadow_hit == 65504)
+
+In `reference_frames` also:
+
+    ref_diff, ref_spec  float16 (H, W, 3)  expectation of diff and spec on the same pixels
+    ref_shadow          float16 (H, W)     visible fraction of the sun
+    ref_color           float16 (H, W, 3)  the colour above of the three
+    se_diff, se_spec    float16 (H, W)     standard error of the luminance of ref_diff and ref_spec
+
+`sequence.json`, required: width, height, num_frames, cameras = one per frame of {world_to_view, view_to_clip: four
+rows of four numbers, for column vectors, not jittered; jitter: [x right, y down] in pixels, default [0, 0]}. Optional:
+format_version (absent = 1), name, fps (30), reference_frames, lighting_changes (first frames under new lighting),
+view_z_sky (1e7), exposure (of the composite, for metrics; default from the references). More entries may follow.
+
+A denoised sequence has the same file names, with `diff`, `spec`, `shadow`: what was denoised.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .sequence import FORMAT_VERSION, Arrays, Sequence, SequenceError, check_arrays, check_meta
+
+# What numpy and zipfile raise for a file that is not what it should be.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class NpzFrames(Mapping[int, Arrays]):
+    """The frames of a folder, by number; nothing is read before it is asked for.
+
+    folder   holds frame_%04d.npz
+    indices  the frames it should hold, default those it does hold
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], indices: Iterable[int] | None = None) -> None:
+        self.folder = folder
+        found = (path.stem.removeprefix("frame_") for path in Path(folder).glob("frame_*.npz"))
+        self._indices = sorted(indices if indices is not None else (int(i) for i in found if i.isdecimal()))
+
+    def __getitem__(self, index: int) -> Arrays:
+        return read_arrays(frame_path(self.folder, index))
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._indices
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+
+def open_sequence(folder: str | os.PathLike[str]) -> Sequence:
+    """The sequence in `folder`; frames are read when they are asked for. SequenceError if sequence.json is unusable."""
+    path = Path(folder) / "sequence.json"
+    with _blamed(path):
+        meta = json.loads(path.read_text())
+        check_meta(meta)
+    return Sequence(meta, NpzFrames(folder, range(meta["num_frames"])))
+
+
+def frame_path(folder: str | os.PathLike[str], index: int) -> Path:
+    return Path(folder) / f"frame_{index:04d}.npz"
+
+
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> Arrays:
+    """The arrays of an .npz file, or those of `names` that it holds. SequenceError if it is missing or damaged."""
+    with _blamed(path), zipfile.ZipFile(path) as file:
+        held = [info.filename.removesuffix(".npy") for info in file.infolist()]
+        return {name: _read_member(file, name) for name in (held if names is None else names) if name in held}
+
+
+def content_digest(path: Path, names: Iterable[str]) -> str:
+    """Digest of those arrays `names` that an .npz file holds, from the checksums in it: quick. Errors as above."""
+    with _blamed(path), zipfile.ZipFile(path) as file:
+        held = {info.filename: (info.CRC, info.file_size) for info in file.infolist()}
+    return sha256(repr([held.get(f"{name}.npy") for name in names]).encode()).hexdigest()
+
+
+def write_sequence(
+    folder: str | os.PathLike[str], meta: Mapping[str, Any], frames: Iterable[Mapping[str, NDArray[Any]]]
+) -> None:
+    """Write a sequence, frame by frame; sequence.json comes last, so that a folder that has it is complete."""
+    meta = {"format_version": FORMAT_VERSION, **meta}
+    check_meta(meta)
+    count = 0
+    for count, arrays in enumerate(frames, 1):
+        check_arrays(arrays, meta["width"], meta["height"])
+        write_arrays(frame_path(folder, count - 1), arrays, compress=True)
+    if count != meta["num_frames"]:
+        raise ValueError(f"frames: expected {meta['num_frames']}, got {count}")
+    write_json(Path(folder) / "sequence.json", meta)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any], compress: bool = False) -> None:
+    """Write an .npz file: it is there whole or not at all. Compression takes longer than denoising does."""
+    with _atomic(path) as file:
+        (np.savez_compressed if compress else np.savez)(file, **arrays)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file: it is there whole or not at all."""
+    with _atomic(path) as file:
+        file.write((json.dumps(value, indent=1) + "\n").encode())
+
+
+def _read_member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with file.open(f"{name}.npy") as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+@contextmanager
+def _atomic(path: Path) -> Iterator[IO[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _blamed(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into a SequenceError that begins with its name."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SequenceError(f"{path}: no such file") from None
+    except _DAMAGE as error:
+        raise SequenceError(f"{path}: {error}") from error

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Denoising a whole sequence into a folder: reads ahead, writes each frame when it is done, and goes on where it was.
+
+Every result has a key: a digest of what it was made of, which is the settings, the denoisers, the device, and the
+content of every frame from the start of the history to it. run.json lists the keys of the frames that are done. A
+frame is skipped when its key is there already; the frames before one that is not are denoised again for their history,
+from the same start, so that an interrupted run ends up with the bits of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from denoise.denoiser import Reblur, Result
+from denoise.settings import FAMILIES, Field, did_you_mean
+
+from .npz import NpzFrames, content_digest, frame_path, open_sequence, read_arrays, write_arrays, write_json
+from .sequence import INPUTS, Arrays, Sequence, SequenceError, frame_inputs, frame_settings
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a run knows about a denoiser: how to make one, and array of the format -> attribute of its results."""
+
+    create: Callable[..., Reblur]
+    writes: Mapping[str, str]
+
+
+DENOISERS = {"reblur": Family(Reblur, {"diff": "diffuse", "spec": "specular"})}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run did: how many frames it wrote and how many were there already, the median time of those, and where."""
+
+    written: int
+    skipped: int
+    ms_per_frame: float
+    device: str
+
+
+def denoise_sequence(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    denoisers: Iterable[str] = ("reblur",),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    frames: range | None = None,
+    preroll: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Run:
+    """Denoise the sequence in the folder `source` into the folder `out`: frame_%04d.npz (float16) and run.json.
+
+    denoisers  names; no two may write the same signal
+    settings   denoiser -> setting -> value, over its defaults and the frame rate of the sequence
+    frames     the frames to write, default all
+    preroll    frames before them (as far as there are) that only fill the history, which begins with the first of them
+    device     as for the denoisers
+    force      also write frames that are there already
+    progress   called with the frames denoised so far and in all, those for the history included
+
+    Raises ValueError for wrong arguments, DeviceError, and SequenceError that begins with the file that is missing,
+    damaged or unusable; frames that were done by then are kept.
+    """
+    sequence = open_sequence(source)
+    frames = range(sequence.num_frames) if frames is None else frames
+    if not frames or frames.start < 0 or frames.stop > sequence.num_frames:
+        asked = f"{frames.start}-{frames.stop - 1}"
+        raise ValueError(f"frames {asked}: {sequence.name} has frames 0-{sequence.num_frames - 1}")
+    if preroll < 0:
+        raise ValueError(f"preroll: expected 0 or more, got {preroll}")
+    names = choose(denoisers)
+    instances = {name: create(name, sequence.meta, device, (settings or {}).get(name)) for name in names}
+    where = instances[names[0]].device
+    journal = _Journal(
+        Path(out),
+        {
+            "denoiser": ",".join(names),
+            "settings": {name: denoiser.settings.as_dict() for name, denoiser in instances.items()},
+            "device": f"{where.name}:{where.backend}",
+            "version": version(),
+        },
+    )
+    start = max(frames.start - preroll, 0)
+    todo, unreadable = _plan(sequence, Path(source), journal, range(start, frames.stop), frames.start, force)
+    journal.forget(todo)
+    steps = range(start, max(todo, default=start - 1) + 1)
+    for count, (index, arrays) in enumerate(_read_ahead(Path(source), steps), 1):
+        try:
+            signals, milliseconds = denoise_frame(instances, frame_inputs(arrays, sequence.meta, index))
+        except (TypeError, ValueError) as error:
+            raise SequenceError(f"{frame_path(source, index)}: {error}") from error
+        if index in todo:
+            write_arrays(frame_path(out, index), signals)
+            journal.record(index, todo[index], milliseconds)
+        progress(count, len(steps))
+    if unreadable:
+        raise unreadable
+    return Run(len(todo), len(frames) - len(todo), journal.ms_per_frame, str(where))
+
+
+def open_outputs(folder: str | os.PathLike[str]) -> NpzFrames:
+    """The results in a folder: the frames that its run.json lists, or all that are there if it has no such list."""
+    try:
+        listed = json.loads((Path(folder) / "run.json").read_text())["frames"]
+        return NpzFrames(folder, map(int, listed))
+    except (OSError, ValueError, KeyError, TypeError):
+        return NpzFrames(folder)
+
+
+def create(
+    name: str, meta: Mapping[str, Any], device: str = "auto", settings: Mapping[str, Any] | None = None
+) -> Reblur:
+    """A denoiser by name, for the size and frame rate of a sequence, with float16 results."""
+    family = DENOISERS[choose([name])[0]]
+    values = FAMILIES[name](**{**frame_settings(meta), **(settings or {})})
+    return family.create(meta["width"], meta["height"], device=device, settings=values, dtype=np.float16)
+
+
+def choose(names: Iterable[str]) -> list[str]:
+    """The names as a list. ValueError if one is unknown, or if two write the same signal."""
+    names = list(names)
+    writers: dict[str, str] = {}
+    for name in names:
+        if name not in DENOISERS:
+            raise ValueError(
+                f"unknown denoiser {name!r}{did_you_mean(name, DENOISERS)}; there is {', '.join(DENOISERS)}"
+            )
+        for signal in DENOISERS[name].writes:
+            if signal in writers:
+                raise ValueError(f"denoisers {writers[signal]} and {name} both write {signal}: leave one out")
+            writers[signal] = name
+    if not names:
+        raise ValueError(f"no denoiser given; there is {', '.join(DENOISERS)}")
+    return names
+
+
+def parse_settings(assignments: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Settings of the denoisers `names` from texts "KEY=VALUE" or "DENOISER.KEY=VALUE".
+
+    ValueError for a key that none of them has, or that several have and no denoiser is named, and for a value that
+    is not allowed.
+    """
+    fields = {name: {field.name: field for field in FAMILIES[name].fields()} for name in names}
+    parsed: dict[str, dict[str, Any]] = {name: {} for name in fields}
+    for assignment in assignments:
+        path, equals, text = (part.strip() for part in assignment.partition("="))
+        if not equals:
+            raise ValueError(f"expected KEY=VALUE, got {assignment!r}")
+        owner, dot, key = path.rpartition(".")
+        owners = [name for name in fields if key in fields[name] and owner in ("", name)]
+        if dot and owner not in fields:
+            raise ValueError(f"{path}: no denoiser {owner!r} in this run, only {', '.join(fields)}")
+        if not owners:
+            known = [name for family in ([owner] if dot else fields) for name in fields[family]]
+            raise ValueError(f"{owner or ' and '.join(fields)} has no setting {key!r}{did_you_mean(key, known)}")
+        if len(owners) > 1:
+            raise ValueError(f"{key}: write {' or '.join(f'{name}.{key}' for name in owners)}: both have it")
+        parsed[owners[0]][key] = _parse_value(fields[owners[0]][key], text)
+    return parsed
+
+
+def _parse_value(field: Field, text: str) -> Any:
+    words = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+    value: Any = text
+    if field.type is bool:
+        value = words.get(text.lower(), text)
+    elif field.type in (int, float):
+        with suppress(ValueError):  # the check below says what was expected
+            value = field.type(text)
+    try:
+        return field.check(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def denoise_frame(denoisers: Mapping[str, Reblur], inputs: Mapping[str, Any]) -> tuple[Arrays, float]:
+    """One frame through denoisers by name: the signals as the format calls them, and the milliseconds it took."""
+    signals: Arrays = {}
+    milliseconds = 0.0
+    for name, denoiser in denoisers.items():
+        began = perf_counter()
+        result: Result = denoiser(**inputs)
+        milliseconds += (perf_counter() - began) * 1e3
+        attributes = {signal: getattr(result, attribute) for signal, attribute in DENOISERS[name].writes.items()}
+        signals |= {signal: array for signal, array in attributes.items() if array is not None}
+    return signals, milliseconds
+
+
+def _read_ahead(source: Path, indices: range) -> Iterator[tuple[int, Arrays]]:
+    """The inputs of each frame, the next one decompressed in a thread while the caller denoises this one."""
+    with ThreadPoolExecutor(1) as reader:
+        reads = (reader.submit(read_arrays, frame_path(source, index), INPUTS) for index in indices)
+        pending = deque(islice(reads, 1))
+        for index in indices:
+            arrays = pending.popleft().result()
+            pending.extend(islice(reads, 1))
+            yield index, arrays
+
+
+def _plan(
+    sequence: Sequence, source: Path, journal: _Journal, history: range, first: int, force: bool
+) -> tuple[dict[int, str], SequenceError | None]:
+    """The frames to write, with their keys; and the error of a frame that cannot be read, before which they end."""
+    todo: dict[int, str] = {}
+    key = _digest(journal.made_with)
+    for index in history:
+        try:
+            content = content_digest(frame_path(source, index), INPUTS)
+        except SequenceError as error:
+            if not todo:
+                raise
+            return todo, error
+        key = _digest([key, content, sequence.meta["cameras"][index]])
+        if index >= first and (force or not journal.has(index, key)):
+            todo[index] = key
+    return todo, None
+
+
+def version() -> str:
+    """The version of this package."""
+    try:
+        return metadata.version("rt-denoise")
+    except metadata.PackageNotFoundError:  # a build that was never installed
+        return "unknown"
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class _Journal:
+    """run.json: how the frames in a folder were made, and which are done; frames made otherwise are not listed."""
+
+    def __init__(self, folder: Path, made_with: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.made_with = made_with
+        self._frames: dict[str, dict[str, Any]] = {}
+        try:
+            old = json.loads((folder / "run.json").read_text())
+            if all(old[name] == value for name, value in made_with.items()):
+                self._frames = old["frames"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # no run yet, or nothing that can be gone on from
+
+    def has(self, index: int, key: str) -> bool:
+        entry = self._frames.get(str(index), {})
+        return entry.get("key") == key and zipfile.is_zipfile(frame_path(self.folder, index))
+
+    def forget(self, indices: Iterable[int]) -> None:
+        """Before their files are written: an interruption must not leave a new file under an old key."""
+        for index in indices:
+            self._frames.pop(str(index), None)
+        self._write()
+
+    def record(self, index: int, key: str, milliseconds: float) -> None:
+        self._frames[str(index)] = {"ms": round(milliseconds, 3), "key": key}
+        self._write()
+
+    @property
+    def ms_per_frame(self) -> float:
+        return median(entry["ms"] for entry in self._frames.values()) if self._frames else 0.0
+
+    def _write(self) -> None:
+        frames = dict(sorted(self._frames.items(), key=lambda item: int(item[0])))
+        write_json(self.folder / "run.json", {"ms_per_frame": self.ms_per_frame, **self.made_with, "frames": frames})

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One sequence of frames in memory or on disk, and the one place that says what its arrays are called in the API.
+
+The arrays and the description are documented in `denoise.sequences.npz`, which also reads and writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.errors import DenoiseError
+from denoise.frame import INPUTS as FRAME_INPUTS
+from denoise.frame import Camera
+from denoise.settings import Settings
+
+Arrays = dict[str, NDArray[Any]]
+
+FORMAT_VERSION = 1
+
+# Array of the format -> keyword of `denoise.Frame`. Signals come demodulated, so `albedo` and `spec_factor` stay here.
+INPUTS = {
+    "diff": "diffuse",
+    "diff_hit": "diffuse_hit_distance",
+    "spec": "specular",
+    "spec_hit": "specular_hit_distance",
+    "view_z": "view_z",
+    "normal": "normal",
+    "roughness": "roughness",
+    "motion": "motion",
+    "material_id": "material_id",
+}
+
+_SCALARS = "view_z roughness diff_hit spec_hit shadow_hit object_id material_id ref_shadow se_diff se_spec shadow"
+_COLOURS = (
+    "normal albedo spec_factor f0 emission sun_unshadowed diff diff_dir spec spec_dir ref_diff ref_spec ref_color"
+)
+_TRAILING: dict[str, tuple[tuple[int, ...], ...]] = {
+    **dict.fromkeys(_SCALARS.split(), ((),)),
+    **dict.fromkeys(_COLOURS.split(), ((3,),)),
+    "motion": ((2,), (3,)),
+}
+
+
+class SequenceError(DenoiseError):
+    """A sequence that cannot be used; the message begins with the file that is to blame."""
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Frames and their description.
+
+    meta    contents of sequence.json; ValueError if it does not describe a sequence
+    frames  frame number -> arrays; a dict, or `NpzFrames` that read a folder one frame at a time
+    """
+
+    meta: dict[str, Any]
+    frames: Mapping[int, Arrays]
+
+    def __post_init__(self) -> None:
+        check_meta(self.meta)
+
+    @property
+    def name(self) -> str:
+        return str(self.meta.get("name", "sequence"))
+
+    @property
+    def width(self) -> int:
+        return int(self.meta["width"])
+
+    @property
+    def height(self) -> int:
+        return int(self.meta["height"])
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.meta["num_frames"])
+
+    @property
+    def view_z_sky(self) -> float:
+        return float(self.meta.get("view_z_sky", 1e7))
+
+    @property
+    def reference_frames(self) -> list[int]:
+        """Frames that come with `ref_*` arrays, in order."""
+        return sorted(self.meta.get("reference_frames", []))
+
+    @property
+    def lighting_changes(self) -> list[int]:
+        """First frames under new lighting, in order."""
+        return sorted(self.meta.get("lighting_changes", []))
+
+
+def check_arrays(arrays: Mapping[str, NDArray[Any]], width: int, height: int) -> None:
+    """Raise ValueError unless every array that the format knows has its shape; others are left alone."""
+    for name, array in arrays.items():
+        shapes = [(height, width, *trailing) for trailing in _TRAILING.get(name, ())]
+        if shapes and array.shape not in shapes:
+            raise ValueError(f"{name}: expected {' or '.join(map(str, shapes))}, got {array.shape}")
+
+
+def check_meta(meta: Mapping[str, Any]) -> None:
+    """Raise ValueError naming the first entry of a sequence's description that is missing or cannot be meant."""
+    if not isinstance(meta, Mapping):
+        raise TypeError(f"expected an object, got {type(meta).__name__}")
+    version = meta.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise ValueError(f"format_version: this release reads version {FORMAT_VERSION}, got {version!r}")
+    for key in ("width", "height", "num_frames"):
+        value = meta.get(key)
+        if not (_is_int(value) and value > 0):
+            raise ValueError(f"{key}: expected a positive integer, got {value!r}")
+    fps = meta.get("fps", 30)
+    if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 0 < fps < float("inf"):
+        raise ValueError(f"fps: expected a positive number, got {fps!r}")
+    last = meta["num_frames"] - 1
+    for key in ("reference_frames", "lighting_changes"):
+        value = meta.get(key, [])
+        if not isinstance(value, list) or not all(_is_int(i) and 0 <= i <= last for i in value):
+            raise ValueError(f"{key}: expected a list of frame numbers in 0-{last}, got {value!r}")
+    cameras = meta.get("cameras")
+    if not isinstance(cameras, list) or len(cameras) != last + 1:
+        count = f"{len(cameras)} entries" if isinstance(cameras, list) else repr(cameras)
+        raise ValueError(f"cameras: expected a list of {last + 1}, one per frame, got {count}")
+    for index, camera in enumerate(cameras):
+        for key, shape in (("world_to_view", (4, 4)), ("view_to_clip", (4, 4)), ("jitter", (2,))):
+            value = camera.get(key, [0, 0] if key == "jitter" else None) if isinstance(camera, dict) else None
+            if _number_shape(value) != shape:
+                wanted = "4 rows of 4 numbers" if len(shape) == 2 else "2 numbers"
+                raise ValueError(f"cameras[{index}].{key}: expected {wanted}, got {value!r}")
+
+
+def frame_inputs(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Keywords of `denoise.Frame` for frame `index`: the signals and guides among `arrays`, and the camera.
+
+    What belongs to a lobe whose signal is absent, such as roughness without spec, is left out. The motion of frame 0
+    refers to a virtual earlier camera and is passed on like any other: the first call of a denoiser ignores motion.
+    """
+    given = {keyword: arrays[name] for name, keyword in INPUTS.items() if name in arrays}
+    lobes = {keyword: FRAME_INPUTS[keyword].lobe for keyword in given}
+    camera = meta["cameras"][index]
+    return {
+        **{keyword: array for keyword, array in given.items() if not lobes[keyword] or lobes[keyword] in given},
+        "camera": Camera(
+            world_to_view=camera["world_to_view"],
+            view_to_clip=camera["view_to_clip"],
+            jitter=camera.get("jitter", (0, 0)),
+        ),
+    }
+
+
+def frame_settings(meta: Mapping[str, Any]) -> dict[str, float]:
+    """Settings that a sequence implies, for any denoiser: frame_time [s] and sky_distance [world units]."""
+    sky_distance = min(float(meta.get("view_z_sky", inf)), Settings.sky_distance)
+    return {"frame_time": 1 / meta.get("fps", 30), "sky_distance": sky_distance}
+
+
+def parse_frames(text: str) -> range:
+    """Frames "A-B", both included, or a single frame "A"."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    if not match:
+        raise ValueError(f"expected frames as A-B, got {text!r}")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise ValueError(f"expected frames as A-B with A <= B, got {text!r}")
+    return range(first, last + 1)
+
+
+def _is_int(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number_shape(value: object) -> tuple[int, ...] | None:
+    """Shape of nested lists of finite numbers, None if they are anything else."""
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None
+    return array.shape if np.isfinite(array).all() else None

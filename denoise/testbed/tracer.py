@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Light along paths: what arrives at a primary hit by its diffuse and its specular lobe.
+
+Noisy signals follow one ray per pixel and lobe, which alone finds the sky and the emitters; from the next vertices on,
+emitters and sun are also sampled, weighted by the balance heuristic. References follow many such rays, and sample the
+emitters at the primary hit too: the same expectation with less noise.
+"""
+
+from __future__ import annotations
+
+from math import cos, pi, sin, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import geometry as g
+from .brdf import cosine_direction, fresnel, reflected, specular, visible_normal
+from .geometry import World, nearest, off_surface, surface, texture_coordinates, triple, world_normal
+from .kernels import (
+    Vec,
+    add,
+    along,
+    dot,
+    hashed,
+    kernel,
+    luminance,
+    mix,
+    mul,
+    normalized,
+    scale,
+    sub,
+    to_local,
+    to_world,
+    uniform,
+)
+from .textures import PLAIN, texture
+
+MISS = 65504.0  # hit distance of a ray that leaves the scene
+CERTAIN = 1e30  # density of a direction that no other technique could have chosen
+CLAMP = 40.0  # luminance that a path may bring from beyond its first hit
+ROUGHNESS_FLOOR = 0.04
+HORIZON = 1e-4  # cosine below which directions count as below the surface
+FOOTPRINT = 0.01  # texture footprint of secondary rays per metre travelled
+
+
+class Surfaces(NamedTuple):
+    """The primary hits of an image, as rays leave them; float64, (H, W[, 3])."""
+
+    shape: NDArray[np.int64]  # -1 where there is nothing to light: sky and emitters
+    position: NDArray[np.float64]
+    normal: NDArray[np.float64]  # faces the camera
+    to_eye: NDArray[np.float64]
+    roughness: NDArray[np.float64]
+    albedo: NDArray[np.float64]  # of the diffuse lobe, [0, 1]
+    f0: NDArray[np.float64]
+    albedo_factor: NDArray[np.float64]  # what the signals are divided by
+    spec_factor: NDArray[np.float64]
+
+
+class Signals(NamedTuple):
+    """What was found, as sums over the samples; float64, (H, W[, 3])."""
+
+    diff: NDArray[np.float64]
+    spec: NDArray[np.float64]
+    diff_squared: NDArray[np.float64]  # of the luminance
+    spec_squared: NDArray[np.float64]
+    diff_hit: NDArray[np.float64]  # of the last sample
+    spec_hit: NDArray[np.float64]
+    shadow: NDArray[np.float64]  # samples that saw the sun
+    shadow_hit: NDArray[np.float64]  # of the last sample
+
+
+@kernel
+def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool, out: Signals, y0: int, y1: int) -> None:
+    """Follow `samples` rays of each lobe, and as many to the sun, at each pixel of the rows y0 <= y < y1.
+
+    key        chooses the random numbers, together with the pixel
+    reference  whether emitters are sampled at the primary hit; the first choices of a path's samples are then spread
+               evenly: the R2 sequence (Roberts 2018), shifted at random for each pixel
+    """
+    width = hits.shape.shape[1]
+    for y in range(y0, y1):
+        for x in range(width):
+            if hits.shape[y, x] < 0:
+                continue
+            pixel = hashed(key, y * width + x)
+            position = hits.position[y, x, 0], hits.position[y, x, 1], hits.position[y, x, 2]
+            n = hits.normal[y, x, 0], hits.normal[y, x, 1], hits.normal[y, x, 2]
+            to_eye = hits.to_eye[y, x, 0], hits.to_eye[y, x, 1], hits.to_eye[y, x, 2]
+            origin = off_surface(position, n)
+            albedo = hits.albedo[y, x, 0], hits.albedo[y, x, 1], hits.albedo[y, x, 2]
+            f0 = hits.f0[y, x, 0], hits.f0[y, x, 1], hits.f0[y, x, 2]
+            if luminance(albedo) > 0.0:
+                factor = hits.albedo_factor[y, x, 0], hits.albedo_factor[y, x, 1], hits.albedo_factor[y, x, 2]
+                share = albedo[0] / factor[0], albedo[1] / factor[1], albedo[2] / factor[2]
+                for i in range(samples):
+                    light, hit = diffuse_sample(world, origin, n, hashed(pixel, 0), i, reference)
+                    light = mul(light, share)
+                    out.diff[y, x, 0] += light[0]
+                    out.diff[y, x, 1] += light[1]
+                    out.diff[y, x, 2] += light[2]
+                    out.diff_squared[y, x] += luminance(light) ** 2
+                    out.diff_hit[y, x] = hit
+            if luminance(f0) > 0.0:
+                v = above(to_local(to_eye, n))
+                alpha = hits.roughness[y, x] ** 2
+                factor = hits.spec_factor[y, x, 0], hits.spec_factor[y, x, 1], hits.spec_factor[y, x, 2]
+                share = 1.0 / factor[0], 1.0 / factor[1], 1.0 / factor[2]
+                for i in range(samples):
+                    light, hit = specular_sample(world, origin, n, v, f0, alpha, hashed(pixel, 1), i, reference)
+                    light = mul(light, share)
+                    out.spec[y, x, 0] += light[0]
+                    out.spec[y, x, 1] += light[1]
+                    out.spec[y, x, 2] += light[2]
+                    out.spec_squared[y, x] += luminance(light) ** 2
+                    out.spec_hit[y, x] = hit
+            if world.surroundings[g.SUN_SIZE, 0] > 0.0 and dot(n, triple(world.surroundings, g.SUN_DIRECTION, 0)) > 0.0:
+                for i in range(samples):
+                    u, w = even(hashed(pixel, 2), 0, i)
+                    hit = sun_distance(world, origin, u, w)
+                    out.shadow[y, x] += 1.0 if hit == MISS else 0.0
+                    out.shadow_hit[y, x] = hit
+
+
+@kernel
+def diffuse_sample(world: World, origin: Vec, n: Vec, key: int, i: int, reference: bool) -> tuple[Vec, float]:
+    """What the i-th sample of a white diffuse lobe reflects, and the length of its ray."""
+    u, w = even(key, 0, i)
+    d = cosine_direction(u, w)
+    density = d[2] / pi
+    light, hit = incoming(world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, 4 + i), 0.16)
+    if reference:
+        u, w = even(key, 2, i)
+        emitted, direction, p = sampled_light(world, origin, u, w)
+        density = max(dot(direction, n), 0.0) / pi
+        light = add(light, scale(emitted, density / (p + density + 1e-30)))
+    return light, hit
+
+
+@kernel
+def specular_sample(
+    world: World, origin: Vec, n: Vec, v: Vec, f0: Vec, alpha: float, key: int, i: int, reference: bool
+) -> tuple[Vec, float]:
+    """What the i-th sample of the specular lobe reflects, and the length of its ray.
+
+    Both are 0 if the microfacet sends the ray below the surface: a sample all the same.
+    """
+    light, hit = (0.0, 0.0, 0.0), 0.0
+    u, w = even(key, 0, i)
+    d = reflected(v, visible_normal(v, alpha, u, w))
+    if d[2] > HORIZON:
+        value, density = specular(v, d, f0, alpha)
+        found, hit = incoming(
+            world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, 4 + i), max(0.01, alpha)
+        )
+        light = scale(mul(found, value), 1.0 / density)
+    if reference:
+        u, w = even(key, 2, i)
+        emitted, direction, p = sampled_light(world, origin, u, w)
+        d = to_local(direction, n)
+        if p > 0.0 and d[2] > HORIZON:
+            value, density = specular(v, d, f0, alpha)
+            light = add(light, scale(mul(emitted, value), 1.0 / (p + density)))
+    return light, hit
+
+
+@kernel
+def even(key: int, dimension: int, i: int) -> tuple[float, float]:
+    """The i-th of a sequence of points that fill the unit square evenly; over many keys each of them is white noise."""
+    u = uniform(key, dimension) + 0.7548776662466927 * i
+    w = uniform(key, dimension + 1) + 0.5698402909980532 * i
+    return u - np.floor(u), w - np.floor(w)
+
+
+@kernel
+def incoming(world: World, origin: Vec, direction: Vec, density: float, key: int, alpha_floor: float) -> tuple[Vec, float]:
+    """Radiance that arrives at `origin` from a direction that was chosen with a density, and how far it came.
+
+    The density is that among techniques which could all have found an emitter; CERTAIN if there was no other. Materials
+    are at least as rough as `alpha_floor`, which takes caustics away; textures are blurred.
+    """
+    seen, scattered, throughput = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    first = MISS
+    for bounce in range(world.bounces + 1):
+        key = hashed(key, bounce)
+        s, _ = nearest(world, origin, direction)
+        if s < 0:
+            light = mul(throughput, sky(world, direction))
+            if bounce == 0:
+                seen = light
+            else:
+                scattered = add(scattered, light)
+            break
+
+        t, p_local, n_local = surface(world, s, origin, direction)
+        if bounce == 0:
+            first = t
+        emitted = emission(world, s, n_local)
+        if emitted[0] + emitted[1] + emitted[2] > 0.0:
+            other = light_density(world, s, origin, direction, t)
+            light = scale(mul(throughput, emitted), density / (density + other))
+            if bounce == 0:
+                seen = light
+            else:
+                scattered = add(scattered, light)
+            break
+        if bounce == world.bounces:
+            break
+
+        n = world_normal(world, s, n_local)
+        if dot(n, direction) > 0.0:
+            n = scale(n, -1.0)
+        origin = off_surface(along(origin, direction, t), n)
+        albedo, f0, roughness = material(world, s, p_local, n_local, FOOTPRINT * t)
+        alpha = max(roughness * roughness, alpha_floor)
+        v = above(to_local(scale(direction, -1.0), n))
+        mirror = specular_share(albedo, f0, v[2])
+
+        emitted, to_light, p = sampled_light(world, origin, uniform(key, 0), uniform(key, 1))
+        d = to_local(to_light, n)
+        if p > 0.0 and d[2] > HORIZON:
+            value, other = scattering(v, d, albedo, f0, alpha, mirror)
+            scattered = add(scattered, scale(mul(throughput, mul(emitted, value)), 1.0 / (p + other)))
+        if world.surroundings[g.SUN_SIZE, 0] > 0.0:
+            sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
+            d = to_local(sun, n)
+            if d[2] > HORIZON and sun_distance(world, origin, uniform(key, 2), uniform(key, 3)) == MISS:
+                value, _ = scattering(v, d, albedo, f0, sun_width(world, alpha), mirror)
+                light = mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0))
+                scattered = add(scattered, mul(throughput, light))
+
+        if uniform(key, 4) < mirror:
+            d = reflected(v, visible_normal(v, alpha, uniform(key, 5), uniform(key, 6)))
+        else:
+            d = cosine_direction(uniform(key, 5), uniform(key, 6))
+        if d[2] < HORIZON:
+            break
+        value, density = scattering(v, d, albedo, f0, alpha, mirror)
+        throughput = scale(mul(throughput, value), 1.0 / density)
+        if bounce > 0:
+            survival = min(max(throughput[0], throughput[1], throughput[2]), 0.95)
+            if uniform(key, 7) >= survival:
+                break
+            throughput = scale(throughput, 1.0 / survival)
+        direction = to_world(d, n)
+    return add(seen, scale(scattered, min(1.0, CLAMP / max(luminance(scattered), 1e-9)))), first
+
+
+@kernel
+def specular_share(albedo: Vec, f0: Vec, n_dot_v: float) -> float:
+    """Which part of the samples goes to the specular lobe: never few, as single facets may reflect far more than most."""
+    if luminance(f0) == 0.0:
+        return 0.0
+    white = luminance(fresnel(f0, n_dot_v))
+    return max(white / (white + luminance(albedo)), 0.25)
+
+
+@kernel
+def above(v: Vec) -> Vec:
+    return v[0], v[1], max(v[2], HORIZON)
+
+
+@kernel
+def scattering(v: Vec, d: Vec, albedo: Vec, f0: Vec, alpha: float, mirror: float) -> tuple[Vec, float]:
+    """BRDF times cosine of d, and the density with which a vertex chooses d; local directions."""
+    value = scale(albedo, d[2] / pi)
+    density = (1.0 - mirror) * d[2] / pi
+    if mirror > 0.0:
+        shine, peak = specular(v, d, f0, alpha)
+        value, density = add(value, shine), density + mirror * peak
+    return value, density
+
+
+@kernel
+def material(world: World, s: int, p_local: Vec, n_local: Vec, footprint: float) -> tuple[Vec, Vec, float]:
+    """Diffuse albedo, reflectance at normal incidence, and roughness; footprint in metres."""
+    m, row = world.materials, np.int64(world.shapes[s, g.MATERIAL])
+    color, roughness, f0 = triple(m, row, g.COLOR), m[row, g.ROUGHNESS], m[row, g.F0]
+    kind = np.int64(m[row, g.TEXTURE])
+    if kind != PLAIN:
+        u, v, density = texture_coordinates(world, s, p_local, n_local)
+        share = texture(kind, u * m[row, g.SCALE], v * m[row, g.SCALE], footprint * density * m[row, g.SCALE])
+        color = mix(color, triple(m, row, g.COLOR2), share)
+        roughness += (m[row, g.ROUGHNESS + 1] - roughness) * share
+    roughness = max(roughness, ROUGHNESS_FLOOR)
+    if m[row, g.METAL] > 0.0:
+        return (0.0, 0.0, 0.0), color, roughness
+    return color, (f0, f0, f0), roughness
+
+
+@kernel
+def emission(world: World, s: int, n_local: Vec) -> Vec:
+    """Radiance that a shape emits: a box only from its +z face."""
+    if world.shapes[s, g.POWER] == 0.0 or (s < world.boxes and n_local[2] < 0.5):
+        return 0.0, 0.0, 0.0
+    return triple(world.materials, np.int64(world.shapes[s, g.MATERIAL]), g.EMISSION)
+
+
+@kernel
+def sky(world: World, direction: Vec) -> Vec:
+    """Radiance of the surroundings: horizon to zenith upwards, and an even ground with a soft edge."""
+    horizon = triple(world.surroundings, g.HORIZON, 0)
+    if direction[1] > 0.0:
+        return mix(horizon, triple(world.surroundings, g.ZENITH, 0), sqrt(direction[1]))
+    return mix(horizon, triple(world.surroundings, g.GROUND, 0), min(-8.0 * direction[1], 1.0))
+
+
+@kernel
+def sampled_light(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, Vec, float]:
+    """A point on an emitter, seen from `origin`: radiance that arrives, direction, and its density; 0 if hidden."""
+    nothing = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0
+    if world.lights.shape[0] == 0:
+        return nothing
+    left = u * total_importance(world, origin)
+    s, weight = world.lights[0], 0.0
+    for k in range(world.lights.shape[0]):
+        s = world.lights[k]
+        weight = importance(world, s, origin)
+        if left < weight:
+            break
+        left -= weight
+    u = min(left / weight, 1.0)
+    if s < world.boxes:
+        target = g.point(world.shapes, s, g.TO_WORLD, (2.0 * u - 1.0, 2.0 * w - 1.0, 1.0))
+        direction = normalized(sub(target, origin))
+    else:
+        path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
+        z = 1.0 - w * cone_size(world, s, path)
+        radius, phi = sqrt(max(1.0 - z * z, 0.0)), 2.0 * pi * u
+        direction = to_world((radius * cos(phi), radius * sin(phi), z), normalized(path))
+    hit, _ = nearest(world, origin, direction)
+    if hit != s:
+        return nothing
+    t, _, n_local = surface(world, s, origin, direction)
+    return emission(world, s, n_local), direction, light_density(world, s, origin, direction, t)
+
+
+@kernel
+def importance(world: World, s: int, origin: Vec) -> float:
+    """Roughly what emitter s does for a point: its power over the square of the distance, but for its size."""
+    path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
+    half = triple(world.shapes, s, g.HALF_SIZE)
+    return world.shapes[s, g.POWER] / (dot(path, path) + dot(half, half))
+
+
+@kernel
+def total_importance(world: World, origin: Vec) -> float:
+    total = 0.0
+    for k in range(world.lights.shape[0]):
+        total += importance(world, world.lights[k], origin)
+    return total
+
+
+@kernel
+def light_density(world: World, s: int, origin: Vec, direction: Vec, distance: float) -> float:
+    """Density per solid angle with which `sampled_light` chooses a direction that meets emitter s at a distance."""
+    share = importance(world, s, origin) / total_importance(world, origin)
+    if s < world.boxes:
+        half = triple(world.shapes, s, g.HALF_SIZE)
+        n = world_normal(world, s, (0.0, 0.0, 1.0))
+        return share * distance * distance / (4.0 * half[0] * half[1] * max(abs(dot(n, direction)), 1e-6))
+    path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
+    return share / (2.0 * pi * cone_size(world, s, path))
+
+
+@kernel
+def cone_size(world: World, s: int, path: Vec) -> float:
+    """One minus the cosine of the cone in which a sphere is seen from the start of a path to its centre."""
+    sine2 = min(world.shapes[s, g.HALF_SIZE] ** 2 / dot(path, path), 1.0)
+    return sine2 / (1.0 + sqrt(1.0 - sine2))
+
+
+@kernel
+def sun_distance(world: World, origin: Vec, u: float, w: float) -> float:
+    """Distance to what hides a random point of the sun's disk, MISS if nothing does."""
+    size = world.surroundings[g.SUN_SIZE, 0]
+    radius, phi = sqrt(u), 2.0 * pi * w
+    local = normalized((size * radius * cos(phi), size * radius * sin(phi), 1.0))
+    direction = to_world(local, triple(world.surroundings, g.SUN_DIRECTION, 0))
+    s, t = nearest(world, origin, direction)
+    return t if s >= 0 else MISS
+
+
+@kernel
+def sun_width(world: World, alpha: float) -> float:
+    """GGX's width for a light that has the size of the sun."""
+    return sqrt(alpha * alpha + 0.25 * world.surroundings[g.SUN_SIZE, 0] ** 2)
+
+
+@kernel
+def sunlight(world: World, n: Vec, to_eye: Vec, albedo: Vec, f0: Vec, roughness: float) -> Vec:
+    """What a surface reflects of the unhidden sun."""
+    sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
+    if world.surroundings[g.SUN_SIZE, 0] == 0.0 or dot(sun, n) <= 0.0:
+        return 0.0, 0.0, 0.0
+    v, d = above(to_local(to_eye, n)), to_local(sun, n)
+    value, _ = scattering(v, d, albedo, f0, sun_width(world, roughness * roughness), luminance(f0))
+    return mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0))

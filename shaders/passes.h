@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of all passes. PASS(name, Args, instances...): one name for the file, the timings, the tests and the benchmarks;
+// the instances are the compiled variants, chosen by index when the pass is run.
+#pragma once
+#include "common/classify_tiles.h"
+#include "common/pack_guides.h"
+#include "reblur/history_fix.h"
+#include "reblur/pack_signal.h"
+#include "reblur/reconstruct_hit_distance.h"
+#include "reblur/resolve.h"
+#include "reblur/spatial_filter.h"
+#include "reblur/stabilize.h"
+#include "reblur/temporal_accumulation.h"
+
+// clang-format off
+#define DN_PASSES(PASS)                                                                                                                   \
+    PASS(pack_guides,              PackGuidesArgs,             PackGuides)                                                                \
+    PASS(classify_tiles,           ClassifyTilesArgs,          ClassifyTiles)                                                             \
+    PASS(pack_signal,              PackSignalArgs,             PackSignal)                                                                \
+    PASS(reconstruct_hit_distance, ReconstructHitDistanceArgs, ReconstructHitDistance<Lobe::diffuse>, ReconstructHitDistance<Lobe::specular>) \
+    PASS(prepass,                  SpatialFilterArgs,          PrePass<Lobe::diffuse>, PrePass<Lobe::specular>)                           \
+    PASS(temporal_accumulation,    TemporalAccumulationArgs,   TemporalAccumulation<Signals::diffuse>, TemporalAccumulation<Signals::specular>, TemporalAccumulation<Signals::both>) \
+    PASS(history_fix,              HistoryFixArgs,             HistoryFix<Lobe::diffuse>, HistoryFix<Lobe::specular>)                     \
+    PASS(blur,                     SpatialFilterArgs,          Blur<Lobe::diffuse>, Blur<Lobe::specular>)                                 \
+    PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \
+    PASS(stabilize,                StabilizeArgs,              Stabilize<Lobe::diffuse>, Stabilize<Lobe::specular>)                       \
+    PASS(resolve,                  ResolveArgs,                Resolve)
+// clang-format on
+
+namespace denoise {
+
+enum class Pass : int {
+#define DN_PASS(name, ...) name,
+    DN_PASSES(DN_PASS)
+#undef DN_PASS
+        count
+};
+constexpr int pass_count = int(Pass::count);
+constexpr int max_variants = 4;
+
+template <Pass> struct PassArgs;
+#define DN_PASS(name, Arguments, ...)         \
+    template <> struct PassArgs<Pass::name> { \
+        using Args = Arguments;               \
+    };
+DN_PASSES(DN_PASS)
+#undef DN_PASS
+
+constexpr const char* pass_names[pass_count] = {
+#define DN_PASS(name, ...) #name,
+    DN_PASSES(DN_PASS)
+#undef DN_PASS
+};
+
+}  // namespace denoise

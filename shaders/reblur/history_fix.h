@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// History fix: rebuilds pixels with next to no history from a wide sparse kernel, removes fireflies by rank, and keeps the long history
+// within reach of the short one, so that a change of light shows.
+#pragma once
+#include "../common/classify_tiles.h"
+#include "../lobe.h"
+
+namespace denoise {
+struct HistoryFixArgs {
+    Image<R8U> tiles;          // in
+    Image<Guide> guide;        // in
+    Image<R8U> material;       // in, may be absent
+    Image<R8U> frames;         // in
+    Image<RGBA16F> signal;     // in
+    Image<R16F> fast;          // in: luma of the short history
+    Image<R16F> tracking;      // in, specular only
+    Image<RGBA16F> out;        // out
+    Image<R16F> fast_out;      // out
+    float fix_frames = 0;      // a shorter history is rebuilt
+    float stride = 0, stride_alternate = 0;  // px
+    int alternate_material = -1;
+    float max_frames = 0, max_fast_frames = 0;
+    float clamp_sigma = 0;     // half width of the box around the short history, standard deviations
+    float lobe_fraction = 0, roughness_fraction = 0, plane_sensitivity = 0;
+    int min_material = 0;
+    int anti_firefly = 0;
+    template <class V> void io(V& v) {
+        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(signal), v.in(fast), v.in(tracking), v.out(out), v.out(fast_out);
+    }
+};
+}  // namespace denoise
+
+#ifdef DN_TARGET
+#include "../edge_weights.h"
+#include "../sampling.h"
+namespace denoise::DN_TARGET {
+template <Lobe L> struct HistoryFix {
+    using Args = HistoryFixArgs;
+    static constexpr int planes = 2, halo = 4;  // fast luma (negative: no surface), history length
+    static constexpr bool specular = L == Lobe::specular;
+
+    DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
+        const Mask inside = p.x >= Int(0) && p.x < Int(frame.width) && Mask(p.y >= 0 && p.y < frame.height);
+        const Mask surface = inside && is_surface(frame, fetch(a.guide, p).view_z);
+        out[0] = select(surface, fetch(a.fast, p), Float(-1.f));
+        out[1] = select(surface, decode_frames(fetch(a.frames, p)), Float(0.f));
+    }
+
+    DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
+        const Surface center = fetch(a.guide, p);
+        const Mask surface = is_surface(frame, center.view_z);
+        const Float4 c = fetch(a.signal, p);
+        if (in_sky_tile(a.tiles, p) || !any(surface)) {
+            store(a.fast_out, p, Float(0.f));
+            return store(a.out, p, c);
+        }
+        const Float frames = tile(1), roughness = specular ? decode_roughness(center.packed) : Float(1.f);
+        const Float mirror = specular ? lobe_spread_quarter(roughness) : Float(1.f);  // 0 for mirrors, whose lumas are their own
+        const Float hd = hit_distance_scale(frame, center.view_z, specular ? lobe_spread_half(roughness) : Float(1.f));
+        Float distance = c.w;
+        if (specular) distance = sat(mix(fetch(a.tracking, p) / hd, c.w, mirror));
+
+        Float4 result = c;
+        const Mask young = surface && frames < Float(a.fix_frames);
+        if (any(young)) result = rebuild(a, frame, p, tile, center, c, frames, roughness, mirror, distance, sat(distance * hd / frustum_span(frame, center.view_z)), young);
+
+        const Float settled = sat(frames / Float(a.fix_frames > 0.f ? a.fix_frames : 1.f));
+        Float fast = max(tile(0), Float(0.f));
+        fast = mix(result.x, fast, a.fix_frames > 0.f ? (specular ? mix(Float(1.f), settled, mirror) : settled) : Float(1.f));
+        store(a.fast_out, p, select(surface, fast, Float(0.f)));
+
+        // Moments of the fast luma; places without a surface count as the centre.
+        Float m5(0.f), s5(0.f), m9(0.f), s9(0.f);
+        for (int dy = -4; dy <= 4; dy++)
+            for (int dx = -4; dx <= 4; dx++) {
+                const bool inner = dx >= -2 && dx <= 2 && dy >= -2 && dy <= 2, ring = dx < -1 || dx > 1 || dy < -1 || dy > 1;
+                if (!inner && !a.anti_firefly) continue;
+                const Float raw = dx == 0 && dy == 0 ? fast : tile(0, dx, dy), value = select(raw < Float(0.f), fast, raw);
+                if (inner) m5 = m5 + value, s5 = s5 + value * value;
+                if (ring) m9 = m9 + value, s9 = s9 + value * value;
+            }
+        m5 = m5 * Float(1.f / 25.f);
+        s5 = sqrt(abs(s5 * Float(1.f / 25.f) - m5 * m5));
+        Float luma = result.x;
+        if (a.anti_firefly) {
+            m9 = m9 * Float(1.f / 72.f);
+            s9 = sqrt(abs(s9 * Float(1.f / 72.f) - m9 * m9));
+            luma = clamp(luma, m9 - Float(2.f) * s9, m9 + Float(2.f) * s9);
+        }
+        if (a.max_fast_frames < a.max_frames) {
+            const Float reach = Float(a.clamp_sigma) * s5, boxed = clamp(luma, m5 - reach, m5 + reach);
+            luma = mix(boxed, luma, Float(1.f) / (Float(1.f) + Float(2.f) * frames));
+        }
+        result = with_luma(result, luma);
+        store(a.out, p, select(surface, dither_to_half(result, random_word(frame, p, specular ? 21 : 20)), c));
+    }
+
+   private:
+    DN_FN static Float4 rebuild(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, Surface center, Float4 c, Float frames, Float roughness, Float mirror, Float distance,
+                                Float hit_factor, Mask young) {
+        const Float3 n = decode_normal(center.packed);
+        const Float u = p.center_x() * Float(frame.inv_width), v = p.center_y() * Float(frame.inv_height), new_share = Float(1.f) / (Float(1.f) + frames);
+        const PlaneTest plane = plane_test(frame, rotate(frame.world_to_view, n), view_position(frame, u, v, center.view_z), a.plane_sensitivity);
+        const Float angle_scale = normal_tolerance(roughness, Float(0.75f) * mix(Float(a.lobe_fraction), Float(1.f), new_share), 1.f);
+        const Float m = roughness * roughness, roughness_scale = Float(1.f) / mix(Float(0.01f), Float(1.f), mix(m * m, m, sqrt(Float(a.roughness_fraction))));
+        const Int material = a.material.present() ? fetch(a.material, p) : Int(0);
+
+        // An isolated young pixel reaches less far than a whole young quad.
+        const Float fix(a.fix_frames), one(1.f), zero(0.f);
+        const Float own = select(frames < fix, one, zero), beside = select(quad_x(tile, 1, p) < fix, one, zero), below = select(quad_y(tile, 1, p) < fix, one, zero);
+        const Float stride_px = a.material.present() ? select(material == Int(a.alternate_material), Float(a.stride_alternate), Float(a.stride)) : Float(a.stride);
+        Float stride = min(own, (own + beside + below) * Float(1.f / 3.f)) * Float(0.5f) * stride_px;
+        stride = stride * mix(Float(0.25f) + Float(0.75f) * sqrt(hit_factor), one, new_share);
+        if (specular) stride = stride * mix(Float(0.25f), one, mirror);
+        const Int step = to_int(stride + Float(0.5f));
+        const Mask active = young && step > Int(0);
+        if (!any(active)) return c;
+
+        Float4 sum = c * (one + frames);
+        Float total = one + frames;
+        for (int dy = -2; dy <= 2; dy++)
+            for (int dx = -2; dx <= 2; dx++) {
+                if ((dx == 0 && dy == 0) || (dx * dx == 4 && dy * dy == 4)) continue;
+                const Int ix = mirrored(p.x + step * Int(dx), frame.width), iy = mirrored(Int(p.y) + step * Int(dy), frame.height);
+                const Surface s = gather(a.guide, ix, iy);
+                const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
+                Float w = compact_weight(plane.residual(view_position(frame, us, vs, s.view_z)));
+                w = w * long_tailed_weight(acos_acute(dot(n, decode_normal(s.packed))) * angle_scale);
+                Mask same = active && is_surface(frame, s.view_z);
+                if (a.material.present()) same = same && same_material(material, gather(a.material, ix, iy), a.min_material);
+                if (specular) {
+                    const Float rs = decode_roughness(s.packed);
+                    w = w * long_tailed_weight((rs * rs - m) * roughness_scale);
+                }
+                const Float4 value = gather(a.signal, ix, iy);
+                w = w * (one + decode_frames(gather(a.frames, ix, iy))) * long_tailed_weight((value.w - distance) * (one + frames));
+                w = select(same, w, zero);
+                sum = sum + zero_where(w <= zero, value) * w;
+                total = total + w;
+            }
+        return select(active, sum * (one / total), c);
+    }
+    DN_FN static Int mirrored(Int x, int size) {
+        const Int folded = max(x, Int(-1) - x);
+        return clamp_int(min(folded, Int(2 * size - 1) - folded), Int(size - 1));
+    }
+};
+}  // namespace denoise::DN_TARGET
+#endif

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// The blur of ReBLUR (D. Zhdan, "ReBLUR", Ray Tracing Gems II, ch. 49): eight taps in a disc whose size follows the hit distance and shrinks
+// as the history converges. Pre-pass, blur and post-blur are this filter with other constants.
+//
+// Departures from the published design, each measured (see README, "Where we differ"):
+// - samples without a distance take part with the mean weight of those that have one, so that they neither darken nor brighten;
+// - the pre-pass shrinks with the history too, so that a converged picture is not blurred for ever;
+// - taps that fall outside the picture are mirrored and keep their Gaussian weight;
+// - the disc is projected once, by its Jacobian at the centre, instead of tap by tap.
+#pragma once
+#include "../common/classify_tiles.h"
+#include "../lobe.h"
+#include "convergence.h"
+
+namespace denoise {
+
+enum class Stage : int { prepass, blur, post_blur };
+
+struct SpatialFilterArgs {
+    Image<R8U> tiles;         // in
+    Image<Guide> guide;       // in
+    Image<R8U> material;      // in, may be absent
+    Image<R8U> frames;        // in: history length; pre-pass: of the last frame, may be absent
+    Image<Guide> prev_guide;  // in, pre-pass only: with `motion`, to find that length
+    Array motion;             // in, pre-pass only, may be absent
+    Image<RGBA16F> signal;    // in
+    Image<RGBA16F> out;       // out
+    Image<R16F> tracking;     // out, specular pre-pass: world distance that the reflection's motion follows, 0 = none
+    float max_radius = 0;     // px at this resolution
+    float min_radius = 0;     // px at this resolution
+    float lobe_fraction = 0;  // of the specular lobe within which normals mix, once converged
+    float roughness_fraction = 0;
+    float plane_sensitivity = 0;
+    float min_hit_weight = 0;
+    float rotation[2] = {1, 0};  // cosine and sine, the same for all pixels
+    int min_material = 0;
+    int tracking_only = 0;  // specular pre-pass leaves the radiance alone
+    Convergence convergence;
+    template <class V> void io(V& v) {
+        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(signal), v.out(out), v.out(tracking);
+    }
+};
+
+}  // namespace denoise
+
+#ifdef DN_TARGET
+#include "../edge_weights.h"
+#include "../reproject.h"
+#include "../sampling.h"
+namespace denoise::DN_TARGET {
+
+// Four taps at the radius on the axes, four at half of it on the diagonals; weights exp(-0.66 z^2) with z = 1 and 1/2.
+constexpr int blur_taps = 8;
+constexpr float blur_tap[blur_taps][3] = {
+    {-1.f, 0.f, 0.5169f}, {0.f, 1.f, 0.5169f}, {1.f, 0.f, 0.5169f}, {0.f, -1.f, 0.5169f},
+    {-0.35355339f, 0.35355339f, 0.8479f}, {0.35355339f, 0.35355339f, 0.8479f}, {0.35355339f, -0.35355339f, 0.8479f}, {-0.35355339f, -0.35355339f, 0.8479f}};
+
+template <Lobe L, Stage S> struct SpatialFilter {
+    using Args = SpatialFilterArgs;
+    static constexpr int planes = 1, halo = 1;  // how far from converged the pixel is
+    static constexpr bool specular = L == Lobe::specular, prepass = S == Stage::prepass;
+    static constexpr float radius_scale = S == Stage::post_blur ? 2.f : 1.f;
+    static constexpr float fraction_scale = S == Stage::prepass ? 2.f : (S == Stage::blur ? 1.f : 0.5f);
+
+    DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
+        if constexpr (prepass) {
+            out[0] = Float(1.f);
+            if (a.frames.present()) out[0] = not_converged(a.convergence, last_history_length(frame, a.frames, a.guide, a.prev_guide, a.motion, p));
+        } else {
+            out[0] = not_converged(a.convergence, decode_frames(fetch(a.frames, p)));
+        }
+    }
+
+    DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
+        const Surface center = fetch(a.guide, p);
+        const Mask surface = is_surface(frame, center.view_z);
+        const Float4 c = fetch(a.signal, p);
+        if (in_sky_tile(a.tiles, p) || !any(surface)) {
+            if (a.tracking.present()) store(a.tracking, p, Float(0.f));
+            return store(a.out, p, c);
+        }
+
+        // A pixel with a shorter history than its neighbours blurs less wildly.
+        const Float own = tile(0), shared = min(own, (own + quad_x(tile, 0, p) + quad_y(tile, 0, p)) * Float(1.f / 3.f));
+        const Float speed = prepass ? Float(1.f / 11.f) : shared;
+
+        const Float3 n = decode_normal(center.packed), nv = rotate(frame.world_to_view, n);
+        const Float r = specular ? decode_roughness(center.packed) : Float(1.f), spread = specular ? lobe_spread_half(r) : Float(1.f);
+        const Float z = center.view_z, u = p.center_x() * Float(frame.inv_width), v = p.center_y() * Float(frame.inv_height);
+        const Float3 x = view_position(frame, u, v, z);
+        const Float3 view = frame.orthographic != 0.f ? Float3{Float(0.f), Float(0.f), Float(-1.f)} : normalize(-x);
+        const Float n_dot_v = abs(dot(nv, view)), pixel = pixel_world_size(frame, z);
+
+        const Mask known = c.w >= Float(0.f);
+        Float h_norm = c.w;
+        if (prepass && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
+        const Float h = h_norm * hit_distance_scale(frame, z, spread), hit_factor = sat(h / frustum_span(frame, z));
+
+        // Radius. Its square, the area, is what shrinks with the history.
+        const Float area = hit_factor * shared;
+        Float radius = max(sat(Float(radius_scale) * sqrt(area)) * Float(a.max_radius), Float(a.min_radius)) * spread;
+        const Float factor = specular ? dominant_factor(n_dot_v, r) : Float(0.f);
+        const Float3 direction = specular ? dominant_direction(nv, view, factor) : nv;
+        if (specular && prepass) {
+            const Float lobe_radius = h * abs(dot(nv, direction)) * lobe_tangent(r, Float(0.3f)) / pixel_world_size(frame, z + h * factor);
+            radius = min(radius, lobe_radius);
+        }
+
+        // Jacobian of the disc: pixels moved by one step along its two axes.
+        Float2 axis_x = {radius, Float(0.f)}, axis_y = {Float(0.f), radius};
+        if constexpr (!prepass) {
+            if (specular)
+                lobe_disc(frame, x, nv, direction, hit_factor, r, speed, radius * pixel, axis_x, axis_y);
+            else
+                foreshorten(nv, n_dot_v, axis_x, axis_y);
+        }
+
+        const PlaneTest plane = plane_test(frame, nv, x, a.plane_sensitivity);
+        const Float angle_scale = normal_tolerance(r, Float(0.75f) * mix(Float(a.lobe_fraction), Float(1.f), speed), fraction_scale);
+        const Float roughness_scale = roughness_tolerance(r, a.roughness_fraction * fraction_scale);
+        const Float hit_scale = select(known, Float(1.f) / max(speed, Float(1e-4f)), Float(0.f));
+        const Float hit_floor = Float(a.min_hit_weight * fraction_scale) * spread * (prepass ? Float(1.f) : speed);
+        Int center_material(0);
+        if (a.material.present()) center_material = fetch(a.material, p);
+
+        // Sums over the samples with a distance, and over those without, whose weight is only known at the end.
+        Float4 sum = {c.x, c.y, c.z, Float(0.f)}, blind = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)};
+        Float total(1.f), geometry(1.f), blind_total(0.f);
+        Float distance_sum = select(known, c.w, Float(0.f)), distance_total = select(known, Float(1.f), Float(0.f));
+        Float tracking = select(known && h > Float(0.f), h, Float(1e6f));
+        Int random = prepass && specular ? random_word(frame, p, 1) : Int(0);
+
+        for (int k = 0; k < blur_taps; k++) {
+            const Float ox(blur_tap[k][0] * a.rotation[0] - blur_tap[k][1] * a.rotation[1]), oy(blur_tap[k][0] * a.rotation[1] + blur_tap[k][1] * a.rotation[0]);
+            const Int ix = mirrored(p.center_x() + axis_x.x * ox + axis_y.x * oy, frame.width), iy = mirrored(p.center_y() + axis_x.y * ox + axis_y.y * oy, frame.height);
+            const Surface s = gather(a.guide, ix, iy);
+            const Float4 value = gather(a.signal, ix, iy);
+            const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
+            const Float3 xs = view_position(frame, us, vs, s.view_z);
+            Float w = Float(blur_tap[k][2]) * compact_weight(plane.residual(xs)) * compact_weight(acos_acute(dot(n, decode_normal(s.packed))) * angle_scale);
+            const Float rs = specular ? decode_roughness(s.packed) : Float(1.f);
+            if (specular) w = w * compact_weight((rs - r) * roughness_scale);
+            Mask same = is_surface(frame, s.view_z);
+            if (a.material.present()) same = same && same_material(center_material, gather(a.material, ix, iy), a.min_material);
+            w = select(same, w, Float(0.f));
+
+            const Mask sighted = value.w >= Float(0.f);
+            Float hit = long_tailed_weight((value.w - c.w) * hit_scale) + hit_floor;
+            if constexpr (prepass && specular) {
+                const Float hs = value.w * hit_distance_scale(frame, s.view_z, lobe_spread_half(rs));
+                random = hash(random);
+                const Mask join = to_unit(random) < w * n_dot_v && sighted && hs > Float(0.f);
+                tracking = select(join, min(tracking, hs), tracking);
+                // A tap farther away on the surface than its own hit distance is probably a contact.
+                const Float contact = sat(hs / (length(xs - x) + h + Float(1e-6f)));
+                hit = hit * mix(contact, Float(1.f), linear_step(0.5f, 1.f, r));
+            }
+            if (prepass && any(w > Float(0.f) && !sighted)) {
+                const Float wb = select(sighted, Float(0.f), w);
+                blind = blind + zero_where(wb <= Float(0.f), value) * wb;
+                blind_total = blind_total + wb;
+            }
+            const Float wk = prepass ? select(sighted, w, Float(0.f)) : w;
+            const Float weight = wk * hit;
+            sum = sum + zero_where(weight <= Float(0.f), value) * weight;
+            total = total + weight;
+            geometry = geometry + wk;
+            distance_sum = distance_sum + select(weight > Float(0.f), value.w * weight, Float(0.f));
+            distance_total = distance_total + weight;
+        }
+
+        if constexpr (prepass) {
+            const Float mean_hit = total / geometry;
+            sum = sum + blind * mean_hit;
+            total = total + blind_total * mean_hit;
+        }
+        Float4 result = sum * (Float(1.f) / total);
+        // Only the pre-pass filters the distance: in the recurrent blurs it would feed on itself.
+        result.w = prepass ? select(distance_total > Float(1e-6f), distance_sum / max(distance_total, Float(1e-6f)), Float(no_distance)) : c.w;
+        if constexpr (prepass && specular) {
+            store(a.tracking, p, select(surface && tracking < Float(1e6f), min(tracking, Float(65504.f)), Float(0.f)));
+            if (a.tracking_only) result = {c.x, c.y, c.z, result.w};
+        }
+        if constexpr (!prepass) result = dither_to_half(result, random_word(frame, p, 2 + int(S) * 2 + int(L)));
+        store(a.out, p, select(surface, result, c));
+    }
+
+   private:
+    // The distance of a sample that found none, for its radius: the mean of its four neighbours, else as of a miss.
+    DN_FN static Float mean_distance(const Args& a, const Pixel& p) {
+        Float sum(0.f), total(0.f);
+        for (int k = 0; k < 4; k++) {
+            const Float h = fetch(a.signal, p, k < 2 ? 2 * k - 1 : 0, k < 2 ? 0 : 2 * k - 5).w;
+            sum = sum + max(h, Float(0.f));
+            total = total + select(h >= Float(0.f), Float(1.f), Float(0.f));
+        }
+        return select(total > Float(0.f), sum / max(total, Float(1.f)), Float(1.f));
+    }
+
+    // Pixels beyond the border come back mirrored.
+    DN_FN static Int mirrored(Float position, int size) {
+        const Float s{float(size)}, inside = s - abs(s - abs(position));
+        return clamp_int(to_int(inside), Int(size - 1));
+    }
+
+    // A disc on a slanted surface is an ellipse on screen.
+    DN_FN static void foreshorten(Float3 nv, Float n_dot_v, Float2& axis_x, Float2& axis_y) {
+        const Float sx = mix(Float(1.f) - abs(nv.x), Float(1.f), n_dot_v), sy = mix(Float(1.f) - abs(nv.y), Float(1.f), n_dot_v);
+        const Float scale = Float(1.f) / max(max(sx, sy), Float(1e-3f));
+        axis_x.x = axis_x.x * sx * scale;
+        axis_y.y = axis_y.y * sy * scale;
+    }
+
+    // The specular disc is perpendicular to the mirrored lobe axis and longer along the plane of reflection at grazing angles; both fade for
+    // short histories and near contacts.
+    DN_FN static void lobe_disc(const FrameConstants& frame, Float3 x, Float3 nv, Float3 direction, Float hit_factor, Float r, Float speed, Float size, Float2& axis_x,
+                                Float2& axis_y) {
+        const Float bend = sqrt(hit_factor);
+        const Float3 axis = normalize(mix(nv, direction, bend));
+        const Mask bent = abs(dot(axis, nv)) < Float(0.999f);
+        const Float3 other = select(abs(nv.z) < Float(0.9f), Float3{Float(0.f), Float(0.f), Float(1.f)}, Float3{Float(1.f), Float(0.f), Float(0.f)});
+        const Float3 lobe = reflect(-axis, nv);
+        const Float3 t = normalize(cross(nv, select(bent, lobe, other))), b = cross(select(bent, lobe, nv), t);
+        Float q = mix(Float(0.25f) + Float(0.75f) * r, Float(1.f), abs(dot(nv, direction)));
+        q = mix(Float(1.f), mix(q, Float(1.f), speed), bend);
+        axis_x = screen_step(frame, x, t * (size * q));
+        axis_y = screen_step(frame, x, b * (size / q));
+    }
+    // Pixels that a small step in view space moves.
+    DN_FN static Float2 screen_step(const FrameConstants& frame, Float3 x, Float3 d) {
+        const Float inv_z = frame.orthographic != 0.f ? Float(1.f) : Float(1.f) / x.z, depth = frame.orthographic != 0.f ? Float(0.f) : d.z * inv_z;
+        return {(d.x - x.x * depth) * inv_z * Float(float(frame.width) / frame.unproject[2]), (d.y - x.y * depth) * inv_z * Float(float(frame.height) / frame.unproject[3])};
+    }
+};
+
+template <Lobe L> using PrePass = SpatialFilter<L, Stage::prepass>;
+template <Lobe L> using Blur = SpatialFilter<L, Stage::blur>;
+template <Lobe L> using PostBlur = SpatialFilter<L, Stage::post_blur>;
+
+}  // namespace denoise::DN_TARGET
+#endif

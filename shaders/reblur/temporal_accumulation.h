@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+// Temporal accumulation: finds each pixel's past by surface motion and, for reflections, by virtual motion, tells how much of it can be
+// trusted, and blends this frame's sample into it.
+#pragma once
+#include "../common/classify_tiles.h"
+#include "../lobe.h"
+
+namespace denoise {
+
+struct TemporalAccumulationArgs {
+    Image<R8U> tiles;                              // in
+    Image<Guide> guide, prev_guide;                // in
+    Image<R8U> material, prev_material;            // in, may be absent
+    Array motion;                                  // in, may be absent: see surface_motion()
+    Array diffuse_confidence, specular_confidence;  // in, may be absent: 0..1, of the history that this pixel finds, looked up at its previous position
+    Array threshold_mix;                           // in, may be absent: 0..1, between the two disocclusion thresholds
+    Image<RGBA16F> diffuse, specular;              // in: this frame's signal; out: blended
+    Image<RGBA16F> history_diffuse, history_specular;  // in
+    Image<R16F> history_fast_diffuse, history_fast_specular;  // in: luma of a short history
+    Image<R16F> fast_diffuse, fast_specular;       // out
+    Image<R8U> prev_frames_diffuse, prev_frames_specular;  // in
+    Image<R8U> frames_diffuse, frames_specular;    // out: history length
+    Image<R16F> tracking, prev_tracking;           // in: distance that the reflection's motion follows, this frame's samples and last frame's result
+    Image<R16F> tracking_out;                      // out
+    Image<R32U> reprojection;                      // out: what stabilisation needs to find the same place again
+    float max_frames = 0, max_fast_frames = 0, fix_frames = 0;
+    float responsive_roughness = 0, responsive_min_frames = 0;
+    float roughness_fraction = 0;
+    float firefly_min_scale = 0;
+    float max_blur_radius = 0;  // px: where the spatial filter is weak, fireflies are limited less
+    int min_material = 0;       // of diffuse and specular together, for surface motion
+    int min_material_specular = 0;
+    template <class V> void io(V& v) {
+        v.in(tiles), v.in(guide), v.in(prev_guide), v.in(material), v.in(prev_material), v.in(motion);
+        v.in(diffuse_confidence), v.in(specular_confidence), v.in(threshold_mix);
+        v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
+        v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
+        v.in(prev_frames_diffuse), v.in(prev_frames_specular), v.out(frames_diffuse), v.out(frames_specular);
+        v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(reprojection);
+    }
+};
+
+}  // namespace denoise
+
+#ifdef DN_TARGET
+#include "../reproject.h"
+namespace denoise::DN_TARGET {
+
+// Reprojection word: bits 0-3 surface taps, 4-7 virtual taps, 8-14 share of virtual motion, 15 surface cubic, 16-31 curvature as fp16.
+DN_FN Int encode_reprojection(const Footprint& surface, const Float virtual_valid[4], Float share, Float curvature) {
+    Int word = footprint_bits(surface) | select(surface.cubic, Int(1 << 15), Int(0));
+    for (int k = 0; k < 4; k++) word = word | select(virtual_valid[k] > Float(0.f), Int(16 << k), Int(0));
+    return word | shift_left(to_int(sat(share) * Float(127.f) + Float(0.5f)), 8) | shift_left(float_to_half(clamp(curvature, Float(-65504.f), Float(65504.f))), 16);
+}
+
+template <Signals S> struct TemporalAccumulation {
+    using Args = TemporalAccumulationArgs;
+    static constexpr int planes = has_specular(S) ? 4 : 3, halo = 1;  // normal, tracking distance
+
+    DN_FN static void load(const Args& a, const FrameConstants&, const Pixel& p, Float out[planes]) {
+        const Float3 n = decode_normal(fetch(a.guide, p).packed);
+        out[0] = n.x;
+        out[1] = n.y;
+        out[2] = n.z;
+        if constexpr (has_specular(S)) out[3] = fetch(a.tracking, p);
+    }
+
+    // What the steps below share about the pixel.
+    struct Point {
+        Float2 uv;
+        Float3 n, n_average, view, world;
+        Float z, roughness, n_dot_v, pixel, span, threshold;
+        Int material;
+        Mask surface, remembered, strand;  // remembered: there is a last frame to look into
+    };
+
+    DN_FN static Float3 normal(const Tile& tile, int dx, int dy) { return {tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy)}; }
+
+    DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
+        const Surface center = fetch(a.guide, p);
+        Point pt;
+        pt.surface = is_surface(frame, center.view_z);
+        if (in_sky_tile(a.tiles, p) || !any(pt.surface)) return store_nothing(a, p);
+
+        pt.uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
+        pt.z = center.view_z;
+        pt.n = normal(tile, 0, 0);
+        pt.roughness = decode_roughness(center.packed);
+        pt.world = rotate_back(frame.world_to_view, view_position(frame, pt.uv.x, pt.uv.y, pt.z));
+        pt.view = to_camera(frame, pt.world);
+        pt.n_dot_v = abs(dot(pt.n, pt.view));
+        pt.pixel = pixel_world_size(frame, pt.z);
+        pt.span = frustum_span(frame, pt.z);
+        // Mean of the 2x2 normals around the pixel's upper left corner, not normalised: shorter where the surface is bumpy.
+        pt.n_average = (pt.n + normal(tile, -1, 0) + normal(tile, 0, -1) + normal(tile, -1, -1)) * Float(0.25f);
+        pt.material = a.material.present() ? fetch(a.material, p) : Int(0);
+        pt.remembered = pt.surface && Mask(frame.history_valid != 0);
+        pt.strand = Mask(a.material.present() && frame.strand_material >= 0) && pt.material == Int(frame.strand_material);
+
+        const SurfaceMotion motion = surface_motion(frame, a.motion, p, pt.uv, pt.world, pt.z);
+
+        // Parallax in pixels: what the camera's translation alone moves. P1 is 0 for a static point under rotation, P2 for what is attached
+        // to the camera.
+        const Float3 delta = to_vec(frame.camera_delta);
+        const Float2 rotation_only = project(frame.prev_world_to_clip, motion.world + delta);
+        const Float2 step = to_pixels(frame, motion.uv - rotation_only);
+        const Float parallax1 = length(step), parallax2 = length(to_pixels(frame, project(frame.world_to_clip, motion.world - delta) - pt.uv));
+        const Float parallax_max = max(parallax1, parallax2), parallax_min = min(parallax1, parallax2);
+
+        pt.threshold = disocclusion_threshold(a, frame, p, pt, parallax_max);
+        const Footprint surface = surface_footprint(a, frame, pt, motion, parallax_max);
+
+        // Footprint quality: coverage, and the stretch of a surface that turned towards the camera.
+        const Float3 prev_view = frame.orthographic != 0.f ? Float3{Float(-frame.prev_world_to_view[8]), Float(-frame.prev_world_to_view[9]), Float(-frame.prev_world_to_view[10])}
+                                                           : normalize(delta - motion.world);
+        const Float stretch = (abs(dot(pt.n, prev_view)) + Float(1e-3f)) / (pt.n_dot_v + Float(1e-3f));
+        const Float quality = sqrt(sat(coverage(surface))) * mix(Float(0.1f), Float(1.f), sat(square(stretch)));
+
+        if constexpr (has_diffuse(S)) {
+            const Float frames = trusted_length(a.prev_frames_diffuse, surface, quality, a.diffuse_confidence, frame, motion.uv, a.max_frames);
+            blend<Lobe::diffuse>(a, frame, p, pt, surface, motion.uv, min(frames, Float(a.max_frames)), min(frames, Float(a.max_frames)), Float(1.f));
+        }
+        if constexpr (has_specular(S))
+            specular(a, frame, p, pt, tile, motion, step, parallax1, parallax_max, parallax_min, surface, quality);
+        else
+            store(a.reprojection, p, footprint_bits(surface) | select(surface.cubic, Int(1 << 15), Int(0)));
+    }
+
+   private:
+    DN_FN static void store_nothing(const Args& a, const Pixel& p) {
+        const Float4 zero = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)};
+        if constexpr (has_diffuse(S)) {
+            store(a.diffuse, p, zero);
+            store(a.fast_diffuse, p, Float(0.f));
+            store(a.frames_diffuse, p, Int(0));
+        }
+        if constexpr (has_specular(S)) {
+            store(a.specular, p, zero);
+            store(a.fast_specular, p, Float(0.f));
+            store(a.frames_specular, p, Int(0));
+            store(a.tracking_out, p, Float(0.f));
+        }
+        store(a.reprojection, p, Int(0));
+    }
+
+    DN_FN static Float disocclusion_threshold(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, Float parallax_max) {
+        const Float base(frame.disocclusion_threshold), alternate(frame.disocclusion_threshold_alternate);
+        Float share = select(pt.strand, sat(Float(0.5f) * pt.pixel / Float(frame.strand_thickness + 1e-6f)), Float(0.f));
+        if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
+        const Float threshold = mix(base, alternate, share);
+        return select(pt.strand, mix(Float(0.25f), threshold, smooth_step(parallax_max)), threshold);
+    }
+
+    // The 4x4 texels around the previous position without the corners: one group of three for each bilinear tap. A tap is valid if its
+    // group shows the expected depth, its normal fits, and it lies in the picture.
+    DN_FN static Footprint surface_footprint(const Args& a, const FrameConstants& frame, const Point& pt, const SurfaceMotion& motion, Float parallax_max) {
+        Footprint f;
+        f.taps = bilinear_at_uv(frame, motion.uv);
+        // A static pixel accepts normals up to 103 degrees apart, a moving one up to 89.
+        const Float cos_limit = Float(0.0174524f) - Float(0.25f) * linear_step(0.25f, 0.f, parallax_max);
+        const Float n_dot_v = mix(pt.n_dot_v, Float(1.f), sat(parallax_max * Float(1.f / 30.f)));
+        const Float tolerance = pt.span * sat(pt.threshold / max(n_dot_v, Float(0.05f)));
+        f.cubic = pt.remembered;
+        for (int k = 0; k < 4; k++) {
+            const Int x = tap_x(f.taps, k), y = tap_y(f.taps, k), out_x(k & 1 ? 1 : -1), out_y(k >> 1 ? 1 : -1);
+            const Surface inner = gather(a.prev_guide, x, y);
+            Mask ok = pt.remembered && texel_inside(frame, x, y) && dot(decode_normal(inner.packed), pt.n_average) > cos_limit;
+            ok = ok && is_surface(frame, inner.view_z) && abs(inner.view_z - motion.view_z) <= tolerance;
+            const Surface left = gather(a.prev_guide, x + out_x, y), up = gather(a.prev_guide, x, y + out_y);
+            ok = ok && abs(left.view_z - motion.view_z) <= tolerance && abs(up.view_z - motion.view_z) <= tolerance;
+            if (a.prev_material.present())
+                ok = ok && same_material(gather(a.prev_material, x, y), pt.material, a.min_material) &&
+                     same_material(gather(a.prev_material, x + out_x, y), pt.material, a.min_material) &&
+                     same_material(gather(a.prev_material, x, y + out_y), pt.material, a.min_material);
+            f.valid[k] = select(ok, Float(1.f), Float(0.f));
+            f.cubic = f.cubic && ok;
+        }
+        return f;
+    }
+
+    // Length of the history found, this frame's sample not counted, shortened by what speaks against it.
+    DN_FN static Float trusted_length(const Image<R8U>& prev_frames, const Footprint& f, Float quality, const Array& confidence, const FrameConstants& frame, Float2 uv, float limit) {
+        Float frames[4], weight[4];
+        for (int k = 0; k < 4; k++) {
+            frames[k] = decode_frames(gather(prev_frames, tap_x(f.taps, k), tap_y(f.taps, k)));
+            weight[k] = f.valid[k] * f.taps.weight[k];
+        }
+        const Mask found = weight[0] + weight[1] + weight[2] + weight[3] >= Float(1e-4f);
+        const Float length = select(found, min(weighted_mean(frames, weight) + Float(1.f), Float(limit)), Float(0.f));
+        Float trust = quality;
+        if (confidence.present()) trust = min(trust, read_bilinear(confidence, frame, uv));
+        return length * mix(trust, Float(1.f), Float(1.f) / (Float(1.f) + length));
+    }
+    DN_FN static Float read_bilinear(const Array& array, const FrameConstants& frame, Float2 uv) {
+        const Bilinear b = bilinear_at_uv(frame, uv);
+        Float sum(0.f);
+        for (int k = 0; k < 4; k++) sum = sum + sat(read_at(array, tap_x(b, k), tap_y(b, k))) * b.weight[k];
+        return sum;
+    }
+
+    // Blends this frame's sample into the history found at `uv`. `stored` is the length to remember, `frames` the one to blend by.
+    template <Lobe L>
+    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Footprint& f, Float2 uv, Float frames, Float stored, Float confidence) {
+        constexpr bool spec = L == Lobe::specular;
+        const auto& signal = spec ? a.specular : a.diffuse;
+        const Float4 current = fetch(signal, p);
+        Float4 history = clamp_gamut(fetch_history(frame, spec ? a.history_specular : a.history_diffuse, f, uv));
+        Float weight[4];
+        for (int k = 0; k < 4; k++) weight[k] = f.valid[k] * f.taps.weight[k];
+        const Float fast_history = max(fetch_weighted(spec ? a.history_fast_specular : a.history_fast_diffuse, f.taps, weight), Float(0.f));
+
+        const Mask fresh = frames <= Float(0.f);
+        const Float speed = Float(1.f) / (Float(1.f) + frames);
+        // Hit distances average at most about half as long: they steer the filter and should not lag.
+        const Float spread = spec ? lobe_spread_quarter(pt.roughness) : Float(1.f);
+        const Float distance_speed = max(speed, Float(1.f) / (Float(1.f) + Float(0.5f * a.max_frames) * spread));
+        const Mask known = current.w >= Float(0.f);
+
+        Float4 result = mix(history, current, speed);
+        result = select(fresh, current, result);
+        result.w = select(known, select(fresh, current.w, mix(history.w, current.w, distance_speed)), select(fresh, Float(1.f), history.w));
+
+        // Firefly limit: the blend may exceed the history only so far, the less the longer it is.
+        const Float limit_scale = Float(a.firefly_min_scale) + Float(38.f) * speed;
+        Float limiter = frames * Float(a.max_blur_radius * 0.1f);
+        limiter = limiter / (Float(1.f) + limiter);
+        const Float luma = mix(result.x, min(result.x, history.x * limit_scale), limiter);
+        const Float w = mix(result.w, min(result.w, history.w * (Float(1.2f) + speed)), limiter);
+        result = with_luma(result, luma);
+        result.w = w;
+
+        Float fast_frames(a.max_fast_frames);
+        if (spec) fast_frames = select(pt.strand, max(fast_frames, Float(a.max_frames * 0.2f)), fast_frames);
+        Float fast_speed = Float(1.f) / (Float(1.f) + min(frames, fast_frames));
+        if (spec) fast_speed = max(Float(1.f) - confidence, fast_speed);
+        Float fast = select(fresh, current.x, mix(fast_history, current.x, fast_speed));
+        fast = mix(fast, min(fast, history.x * Float(4.f) * limit_scale), limiter);
+
+        result = dither_to_half(zero_where(!pt.surface, result), random_word(frame, p, spec ? 11 : 10));
+        store(signal, p, result);
+        store(spec ? a.fast_specular : a.fast_diffuse, p, dither_to_half(zero_where(!pt.surface, fast), random_word(frame, p, spec ? 13 : 12) & Int(0x1fff)));
+        store(spec ? a.frames_specular : a.frames_diffuse, p, select(pt.surface, encode_frames(stored), Int(0)));
+    }
+
+    // ---- specular: two candidates for the past, surface motion and virtual motion, and how much each is believed
+
+    DN_FN static void specular(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Tile& tile, const SurfaceMotion& motion, Float2 step, Float parallax1, Float parallax_max,
+                               Float parallax_min, const Footprint& surface, Float quality) {
+        const Float3 delta = to_vec(frame.camera_delta);
+        const Float h = nearest_tracking(tile);
+        const Mask attached = Mask(a.material.present() && frame.camera_attached_material >= 0) && pt.material == Int(frame.camera_attached_material);
+
+        // Roughness seen at pixel scale: normals that differ from pixel to pixel widen the lobe.
+        const Float l = sat(length(pt.n_average)), k = sat(Float(1.f) - l * l) / max(l * (Float(3.f) - l * l), Float(1e-15f));
+        const Float roughness = sqrt(sat(pt.roughness * pt.roughness + k));
+
+        const Float factor = dominant_factor(pt.n_dot_v, pt.roughness), lobe_cosine = abs(dot(pt.n, dominant_direction(pt.n, pt.view, factor)));
+        const Float curvature = mirror_curvature(a, frame, pt, tile, step, parallax1, parallax_max, parallax_min, lobe_cosine, factor, h);
+        const Float3 image = virtual_point(pt.world, motion.world, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, h);
+        Float2 uv = project(frame.prev_world_to_clip, image);
+        uv = select(attached || !(is_finite(uv.x) && is_finite(uv.y)), motion.uv, uv);
+        const Float2 divergence_step = to_pixels(frame, uv - motion.uv);
+        const Float divergence = length(divergence_step);
+        const Float blend_in = smooth_step(divergence);  // the tests below fade in with the first pixel of divergence
+
+        // Virtual footprint: 2x2 texels by roughness, plane and normal.
+        Footprint image_taps;
+        image_taps.taps = bilinear_at_uv(frame, uv);
+        const Float m = pt.roughness * pt.roughness;
+        const Float roughness_scale = Float(1.f) / mix(Float(0.003f), Float(1.f), mix(m * m, m, Float(a.roughness_fraction)));
+        const Float tolerance = pt.threshold * pt.span * mix(Float(0.1f), Float(1.f), pt.n_dot_v);
+        const Float plane = dot(pt.n, motion.world - delta);
+        Float roughness_weight[4];
+        Float3 past_normal = {Float(0.f), Float(0.f), Float(0.f)};
+        Float past_roughness(0.f), n_dot_n_image(0.f);
+        const float* pv = frame.prev_world_to_view;
+        const Float3 prev_n = {Float(pv[0]) * pt.n.x + Float(pv[1]) * pt.n.y + Float(pv[2]) * pt.n.z, Float(pv[4]) * pt.n.x + Float(pv[5]) * pt.n.y + Float(pv[6]) * pt.n.z,
+                               Float(pv[8]) * pt.n.x + Float(pv[9]) * pt.n.y + Float(pv[10]) * pt.n.z};
+        Mask cubic = surface.cubic;
+        for (int i = 0; i < 4; i++) {
+            const Int x = tap_x(image_taps.taps, i), y = tap_y(image_taps.taps, i);
+            const Surface s = gather(a.prev_guide, x, y);
+            const Float3 ns = decode_normal(s.packed);
+            const Float rs = decode_roughness(s.packed);
+            roughness_weight[i] = mix(Float(1.f), compact_weight((rs * rs - m) * roughness_scale), blend_in);
+            const Float n_dot_n = dot(ns, pt.n);
+            const Float3 xs = unproject(frame.prev_unproject, frame.orthographic, uv.x, uv.y, s.view_z);
+            Mask ok = pt.remembered && texel_inside(frame, x, y) && is_surface(frame, s.view_z);
+            ok = ok && n_dot_n > Float(0.0174524f) && roughness_weight[i] >= Float(0.5f) && abs(dot(prev_n, xs) - plane) <= tolerance;
+            if (a.prev_material.present()) ok = ok && same_material(gather(a.prev_material, x, y), pt.material, a.min_material_specular);
+            image_taps.valid[i] = select(ok, Float(1.f), Float(0.f));
+            cubic = cubic && ok;
+            const Float b = image_taps.taps.weight[i];
+            past_normal = past_normal + ns * b;
+            past_roughness = past_roughness + rs * b;
+            n_dot_n_image = n_dot_n_image + n_dot_n * b;
+        }
+        image_taps.cubic = cubic;
+        past_normal = normalize(past_normal);
+
+        const Float frames_surface = trusted_length(a.prev_frames_specular, surface, quality, a.specular_confidence, frame, motion.uv, a.max_frames);
+        const Float frames_image = trusted_length(a.prev_frames_specular, image_taps, sqrt(sat(coverage(image_taps))), a.specular_confidence, frame, uv, a.max_frames);
+
+        // ---- confidence in virtual motion
+        const Float lobe_fraction = Float(0.75f) / (Float(1.f) + frames_image);
+        const Float lobe = max(lobe_tangent(pt.roughness, lobe_fraction), Float(normal_encoding_error)), lobe_angle = atan(lobe);
+        const Float bend = atan(Float(2.f) * pt.pixel * abs(curvature) * max(divergence / max(pt.n_dot_v, Float(0.01f)), Float(1.f)));
+        Float conf_image(0.f);
+        for (int i = 0; i < 4; i++) conf_image = conf_image + roughness_weight[i] * image_taps.taps.weight[i];
+        conf_image = conf_image * mix(Float(1.f), normal_confidence(pt.n, past_normal, bend, lobe_angle), blend_in);
+        {  // Look further along the divergence: is the history being followed itself a stranger's?
+            const Float inv = Float(1.f) / max(divergence, Float(1e-6f)), reach = min(divergence * Float(frame.frame_rate_scale), Float(2.f)) + divergence;
+            const Float2 at = {uv.x + divergence_step.x * inv * reach * Float(frame.inv_width), uv.y + divergence_step.y * inv * reach * Float(frame.inv_height)};
+            const Float2 px = to_pixels(frame, at);
+            const Surface s = gather(a.prev_guide, to_int(clamp(px.x, Float(0.f), Float(float(frame.width)))), to_int(clamp(px.y, Float(0.f), Float(float(frame.height)))));
+            const Float rs = decode_roughness(s.packed);
+            Float w = normal_confidence(past_normal, decode_normal(s.packed), bend * (Float(1.f) + reach), lobe_angle);
+            w = w * compact_weight((rs * rs - past_roughness * past_roughness) * roughness_scale);
+            conf_image = min(conf_image, select(on_screen(at), mix(Float(1.f), w, sat(reach)), Float(1.f)));
+        }
+        {  // Parallax: last frame's hit distance must lead to the same place, within the lobe's footprint.
+            Float past_h(0.f);
+            for (int i = 0; i < 4; i++) past_h = past_h + gather(a.prev_tracking, tap_x(image_taps.taps, i), tap_y(image_taps.taps, i)) * image_taps.taps.weight[i];
+            const Float3 past_image = virtual_point(pt.world, motion.world, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, past_h);
+            const Float error = select(attached, Float(0.f), length(to_pixels(frame, project(frame.prev_world_to_clip, past_image) - uv)));
+            const Float depth = frame.orthographic != 0.f ? Float(1.f) : max(length(image), Float(1e-6f));
+            const Float allowed = max(Float(0.5f) * min(h, past_h) * lobe / (Float(frame.pixel_size) * depth), Float(0.1f) * pt.roughness);
+            const Float w = select(allowed > Float(0.f), sat(Float(1.f) - error / max(allowed, Float(1e-12f))), select(error > Float(0.f), Float(0.f), Float(1.f)));
+            conf_image = conf_image * select(is_finite(w), w, Float(0.f));
+        }
+
+        // ---- confidence in surface motion: the angle the view moved, against the lobe
+        const Float slow = sat(length(to_pixels(frame, motion.uv - pt.uv)) * Float(4.f));
+        const Float view_angle = atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow);
+        const Float4 current = fetch(a.specular, p);
+        const Float past_distance = gather(a.history_specular, to_int(clamp(to_pixels(frame, motion.uv).x, Float(0.f), Float(float(frame.width)))),
+                                           to_int(clamp(to_pixels(frame, motion.uv).y, Float(0.f), Float(float(frame.height))))).w;
+        const Float distance = select(current.w >= Float(0.f), mix(past_distance, current.w, Float(1.f) / (Float(1.f) + frames_surface)), select(frames_surface > Float(0.f), past_distance, Float(1.f)));
+        const Float h_surface = distance * hit_distance_scale(frame, pt.z, lobe_spread_half(pt.roughness));
+        Float allowed_angle = lobe_tangent(roughness, Float(0.75f)) * mix(pt.n_dot_v, Float(1.f), roughness) / ((Float(1.f) + frames_surface) * (sat(h_surface / pt.span) + Float(1e-6f)));
+        allowed_angle = max(atan(allowed_angle), Float(normal_encoding_error));
+        const Float open = sat(Float(1.f) - view_angle / allowed_angle);
+        const Float conf_surface = mix(square(square(open)), Float(1.f), linear_step(0.8f, 0.9f, roughness));
+
+        // ---- limits of both lengths
+        Float n_dot_n_surface(0.f);
+        for (int i = 0; i < 4; i++)
+            n_dot_n_surface = n_dot_n_surface + dot(decode_normal(gather(a.prev_guide, tap_x(surface.taps, i), tap_y(surface.taps, i)).packed), pt.n_average) * surface.taps.weight[i];
+        const Float responsive = smooth_step(max(roughness, Float(1e-3f)) * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
+        const Float spread = lobe_spread_quarter(roughness), exponent = mix(Float(32.f), Float(1.f), spread) * (Float(1.f) - responsive);
+        const Float base = mix(spread, Float(1.f), responsive), max_frames(a.max_frames);
+        const Float limit_surface = max(max_frames * base * pow(max(sat(n_dot_n_surface), Float(1e-6f)), exponent), Float(a.responsive_min_frames));
+        const Float limit_image = max(max_frames * base * pow(max(sat(n_dot_n_image), Float(1e-6f)), exponent), Float(a.responsive_min_frames));
+        const Float trusted_surface = min(frames_surface, max_frames * conf_surface), trusted_image = min(frames_image, max_frames * conf_image);
+        const Float n_surface = min(trusted_surface, limit_surface), n_image = min(trusted_image, limit_image);
+
+        // ---- choice
+        Float share = sat(Float(1.f) + (n_image - n_surface) / (Float(1.f) + Float(0.5f) * max(n_image, n_surface)));
+        share = share * select(attached, Float(1.f), slow);
+        share = select(cubic, share, select(share >= Float(0.5f), Float(1.f), Float(0.f)));
+        const Float2 history_uv = select(share <= Float(0.f), motion.uv, select(share >= Float(1.f), uv, mix(motion.uv, uv, share)));
+        Footprint chosen;
+        chosen.taps = bilinear_at_uv(frame, history_uv);
+        for (int i = 0; i < 4; i++) chosen.valid[i] = mix(surface.valid[i], image_taps.valid[i], share);
+        chosen.cubic = (share < Float(0.5f) && surface.cubic) || (share >= Float(0.5f) && cubic);
+
+        // The length that is remembered ignores responsiveness down to where a history would be rebuilt.
+        const Float fix(a.fix_frames);
+        const Float stored = mix(min(trusted_surface, max(limit_surface, fix)), min(trusted_image, max(limit_image, fix)), share);
+        blend<Lobe::specular>(a, frame, p, pt, chosen, history_uv, mix(n_surface, n_image, share), stored, mix(conf_surface, conf_image, share));
+        store(a.tracking_out, p, select(pt.surface, h, Float(0.f)));
+        store(a.reprojection, p, encode_reprojection(surface, image_taps.valid, share, curvature));
+    }
+
+    // The smallest distance in 3x3 that any sample found; 0 if none did.
+    DN_FN static Float nearest_tracking(const Tile& tile) {
+        Float nearest(1e6f);
+        for (int dy = -1; dy <= 1; dy++)
+            for (int dx = -1; dx <= 1; dx++) {
+                const Float h = tile(3, dx, dy);
+                nearest = select(h > Float(0.f), min(nearest, h), nearest);
+            }
+        return select(nearest < Float(1e6f), nearest, Float(0.f));
+    }
+
+    // 1 where two normals differ by no more than curvature explains, 0 where more than the lobe covers.
+    DN_FN static Float normal_confidence(Float3 a, Float3 b, Float bend, Float lobe_angle) {
+        const Float q = smooth_step(Float(1.f) - (acos_acute(dot(a, b)) - bend) / lobe_angle);
+        return smooth_step(linear_step(0.05f, 0.95f, q));
+    }
+
+    // Curvature of the surface along the motion of the reflection, from the neighbours it moves towards.
+    DN_FN static Float mirror_curvature(const Args& a, const FrameConstants& frame, const Point& pt, const Tile& tile, Float2 step, Float parallax1, Float parallax_max, Float parallax_min,
+                                        Float lobe_cosine, Float factor, Float h) {
+        const Float inv = Float(1.f) / max(parallax1, Float(1.f / 256.f));
+        const Float2 direction = step * inv;
+        const Float plane = dot(pt.n, pt.world);
+        const Float wx = abs(direction.x) + Float(1.f / 256.f), wy = abs(direction.y) + Float(1.f / 256.f), inv_w = Float(1.f) / (wx + wy);
+        Float3 x = (on_plane(frame, pt, plane, Float2{pt.uv.x + Float(frame.inv_width), pt.uv.y}) * wx + on_plane(frame, pt, plane, Float2{pt.uv.x, pt.uv.y + Float(frame.inv_height)}) * wy) * inv_w;
+        Float3 n = normalize((normal(tile, 1, 0) * wx + normal(tile, 0, 1) * wy) * inv_w);
+        // Under fast motion a longer baseline flattens bumps: the surface point that far ahead, if it still lies on the plane.
+        const Float2 far_uv = {pt.uv.x + direction.x * parallax_min * Float(frame.inv_width), pt.uv.y + direction.y * parallax_min * Float(frame.inv_height)};
+        const Mask fast = parallax_min > Float(1.41421356f) && on_screen(far_uv);
+        if (any(fast)) {
+            const Float2 px = to_pixels(frame, select(fast, far_uv, pt.uv));
+            const Int ix = to_int(floor(px.x)), iy = to_int(floor(px.y));
+            const Surface s = gather(a.guide, ix, iy);
+            const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
+            const Float3 xs = rotate_back(frame.world_to_view, view_position(frame, us, vs, s.view_z));
+            const Mask usable = fast && is_surface(frame, s.view_z) && abs(dot(pt.n, xs) - plane) < Float(0.02f) * pt.span;
+            x = select(usable, xs, x);
+            n = select(usable, decode_normal(s.packed), n);
+        }
+        const Float3 d = x - pt.world;
+        Float curvature = dot(n - pt.n, d) / max(dot(d, d), Float(1e-20f));
+        curvature = select(is_finite(curvature), clamp(curvature, Float(-65504.f), Float(65504.f)), Float(0.f));
+        // A hollow mirror may speed the reflection up, but not beyond reason.
+        const Float3 image = virtual_point(pt.world, pt.world, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, h);
+        const Float moved = length(to_pixels(frame, project(frame.prev_world_to_clip, image) - project(frame.prev_world_to_clip, pt.world)));
+        return select(curvature >= Float(0.f) || moved < Float(5.f) * parallax_max + Float(frame.inv_width), curvature, Float(0.f));
+    }
+    // Where the view ray through `uv` meets the tangent plane of the pixel.
+    DN_FN static Float3 on_plane(const FrameConstants& frame, const Point& pt, Float plane, Float2 uv) {
+        if (frame.orthographic != 0.f) {
+            const Float3 origin = rotate_back(frame.world_to_view, unproject(frame.unproject, frame.orthographic, uv.x, uv.y, Float(0.f)));
+            const Float3 forward = -pt.view;
+            return origin + forward * ((plane - dot(pt.n, origin)) / away_from_zero(dot(pt.n, forward)));
+        }
+        const Float3 ray = rotate_back(frame.world_to_view, unproject(frame.unproject, 0.f, uv.x, uv.y, Float(1.f)));
+        return ray * (plane / away_from_zero(dot(pt.n, ray)));
+    }
+    DN_FN static Float away_from_zero(Float x) { return select(abs(x) < Float(1e-3f), select(x < Float(0.f), Float(-1e-3f), Float(1e-3f)), x); }
+};
+
+}  // namespace denoise::DN_TARGET
+#endif

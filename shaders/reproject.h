@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a pixel was in the last frame, and how much of what is found there belongs to it. Shared by all temporal passes.
+#pragma once
+#include "edge_weights.h"
+#include "sampling.h"
+
+namespace denoise::DN_TARGET {
+
+// ---- surface motion
+
+struct SurfaceMotion {
+    Float2 uv;       // in the last frame
+    Float view_z;    // expected there
+    Float3 world;    // previous position, in this frame's camera-relative world
+};
+
+// `motion` has 2 channels (pixels; the point is taken as static in depth), 3 (pixels and view_z; or, with `world_motion`, a world-space step)
+// or is absent (static scene).
+DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
+    SurfaceMotion m;
+    if (!motion.present() || frame.world_motion) {
+        m.world = world;
+        if (motion.present()) m.world = world + Float3{read(motion, p, 0), read(motion, p, 1), read(motion, p, 2)};
+        m.uv = project(frame.prev_world_to_clip, m.world);
+        m.view_z = transform(frame.prev_world_to_view, m.world).z;
+        return m;
+    }
+    m.uv = {uv.x + read(motion, p, 0) * Float(frame.inv_width), uv.y + read(motion, p, 1) * Float(frame.inv_height)};
+    m.view_z = motion.channels == 3 ? view_z + read(motion, p, 2) : transform(frame.prev_world_to_view, world).z;
+    const Float3 view = unproject(frame.prev_unproject, frame.orthographic, m.uv.x, m.uv.y, m.view_z);
+    const float* v = frame.prev_world_to_view;
+    const Float3 d = {view.x - Float(v[3]), view.y - Float(v[7]), view.z - Float(v[11])};
+    m.world = {Float(v[0]) * d.x + Float(v[4]) * d.y + Float(v[8]) * d.z, Float(v[1]) * d.x + Float(v[5]) * d.y + Float(v[9]) * d.z,
+               Float(v[2]) * d.x + Float(v[6]) * d.y + Float(v[10]) * d.z};
+    return m;
+}
+DN_FN Float2 to_pixels(const FrameConstants& frame, Float2 uv) { return {uv.x * Float(float(frame.width)), uv.y * Float(float(frame.height))}; }
+DN_FN Bilinear bilinear_at_uv(const FrameConstants& frame, Float2 uv) {
+    // Far-off positions are pulled to just outside the picture, where no texel is valid.
+    const Float2 px = to_pixels(frame, uv);
+    return bilinear_at(clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), clamp(px.y, Float(-4.f), Float(float(frame.height + 4))));
+}
+DN_FN Mask texel_inside(const FrameConstants& frame, Int x, Int y) { return x >= Int(0) && x < Int(frame.width) && y >= Int(0) && y < Int(frame.height); }
+
+// History length the pixel had in the last frame, found by nearest motion and a depth test alone; 0 where the surface was not seen.
+// Enough to size a blur, not to blend by.
+DN_FN Float last_history_length(const FrameConstants& frame, const Image<R8U>& prev_frames, const Image<Guide>& guide, const Image<Guide>& prev_guide, const Array& motion, const Pixel& p) {
+    const Float z = fetch(guide, p).view_z;
+    const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
+    const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, z));
+    const SurfaceMotion m = surface_motion(frame, motion, p, uv, world, z);
+    const Float2 px = to_pixels(frame, m.uv);
+    const Int x = to_int(floor(clamp(px.x, Float(-4.f), Float(float(frame.width + 4))))), y = to_int(floor(clamp(px.y, Float(-4.f), Float(float(frame.height + 4)))));
+    const Float zs = gather(prev_guide, x, y).view_z;
+    const Mask same = is_surface(frame, z) && texel_inside(frame, x, y) && abs(zs - m.view_z) < Float(0.05f) * frustum_span(frame, z);
+    return select(same, decode_frames(gather(prev_frames, x, y)), Float(0.f));
+}
+
+// ---- footprints: which of the four texels around a history position may be used
+
+struct Footprint {
+    Bilinear taps;
+    Float valid[4];  // 0 or 1
+    Mask cubic;      // all twelve texels of a Catmull-Rom fetch are valid
+};
+DN_FN Float coverage(const Footprint& f) { return f.valid[0] * f.taps.weight[0] + f.valid[1] * f.taps.weight[1] + f.valid[2] * f.taps.weight[2] + f.valid[3] * f.taps.weight[3]; }
+DN_FN Int footprint_bits(const Footprint& f) {
+    Int bits(0);
+    for (int k = 0; k < 4; k++) bits = bits | select(f.valid[k] > Float(0.f), Int(1 << k), Int(0));
+    return bits;
+}
+DN_FN void footprint_from_bits(Int bits, Float valid[4]) {
+    for (int k = 0; k < 4; k++) valid[k] = to_float(shift_right(bits, k) & Int(1));
+}
+// History through a footprint: sharp where all texels are valid, else the valid ones of the four.
+template <class F> DN_FN typename Texel<F>::Value fetch_history(const FrameConstants& frame, const Image<F>& image, const Footprint& f, Float2 uv) {
+    Float weight[4];
+    for (int k = 0; k < 4; k++) weight[k] = f.valid[k] * f.taps.weight[k];
+    if (all(f.cubic)) {
+        const Float2 px = to_pixels(frame, uv);
+        return fetch_cubic(image, px.x, px.y);
+    }
+    const auto linear = fetch_weighted(image, f.taps, weight);
+    if (!any(f.cubic)) return linear;
+    const Float2 px = to_pixels(frame, uv);
+    return select(f.cubic, fetch_cubic(image, px.x, px.y), linear);
+}
+
+// ---- virtual motion: a reflection moves like the image behind (or before) a curved mirror
+
+// Thin mirror: curvature k in 1/world, hit distance h, lobe factor f. For k = 0 the image lies h * f behind the surface.
+DN_FN Float3 virtual_point(Float3 world, Float3 prev_world, Float3 view, Float n_dot_v, Float lobe_cosine, Float factor, Float curvature, Float h) {
+    Float denominator = Float(1.f) + Float(2.f) * curvature * h * lobe_cosine;
+    denominator = select(abs(denominator) < Float(1e-4f), Float(1e-4f), denominator);
+    Float g = Float(-1.f) / denominator;
+    g = g / (Float(1.f) + length(world) * (Float(1.f) - n_dot_v) * max(curvature, Float(0.f)));  // damped at the silhouette
+    const Float elongation = factor * h * abs(g), closeness = sat(elongation / (h + Float(1e-6f)));
+    const Float sign = select(g < Float(0.f), Float(-1.f), Float(1.f));
+    return mix(prev_world, world, closeness) + view * (sign * elongation);
+}
+
+}  // namespace denoise::DN_TARGET
