@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     names = sequences.choose(options.denoiser.split(","))
     settings = sequences.parse_settings(options.set, names)
-    with _progress("denoising") as progress:
+    with _progress("denoising frames") as progress:
         done = sequences.denoise_sequence(
             options.sequence,
             options.output,
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from denoise import demo
 
-    with _progress("rendering and denoising") as progress:
+    with _progress("rendering and denoising, rays per pixel") as progress:
         found = demo.demo(
             options.output,
             scene=options.scene,

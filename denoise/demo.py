@@ -21,7 +21,7 @@ from denoise import metrics, testbed
 from denoise.sequences import Arrays, Sequence, create, denoise_frame, frame_inputs, write_json
 
 REFERENCES = 2  # the least that temporal errors need
-REFERENCE_SAMPLES = 256
+REFERENCE_SAMPLES = 96  # they take most of the time
 
 Image = NDArray[Any]  # (H, W, 3)
 
@@ -30,7 +30,7 @@ Image = NDArray[Any]  # (H, W, 3)
 class Demo:
     """What the demo found out, and where its pictures are."""
 
-    scores: dict[str, metrics.Scores]  # of "noisy" and "denoised"
+    scores: dict[str, metrics.Scores]  # of "noisy", "denoised" and "ref_noise", the noise left in the references
     ms_per_frame: float
     device: str
     strip: Path
@@ -56,10 +56,12 @@ def demo(
     frames    how many; the last ones are compared with references
     denoiser  a name of sequences.run.DENOISERS
     seed      of the noise
-    progress  called with the number of frames that are finished and how many there are
+    progress  called with the rays per pixel traced so far and in all, over all frames
 
-    Raises ValueError for a scene or size that there is not.
+    Raises ValueError for arguments that are out of range or unknown.
     """
+    if min(size) < 16 or frames < 1:
+        raise ValueError(f"size, frames: expected at least 16x16 and 1, got {size[0]}x{size[1]} and {frames}")
     scene = scene or testbed.scenes()[0]
     references = range(max(frames - REFERENCES, 0), frames)
     sequence = testbed.sequence(
@@ -77,12 +79,13 @@ def demo(
         times.append(milliseconds)
         if index in references:
             kept[index], results[index] = frame, signals
-        progress(index + 1, frames)
+        progress(index + 1 + REFERENCE_SAMPLES * len(kept), frames + REFERENCE_SAMPLES * len(references))
 
     measured = Sequence(sequence.meta, kept)
     scores = {
         "noisy": metrics.score(metrics.noisy_outputs(measured), measured),
         "denoised": metrics.score(results, measured),
+        "ref_noise": metrics.score(metrics.reference_noise_outputs(measured), measured),
     }
     exposure = scores["noisy"]["exposure"]["composite"]
     pairs = [(metrics.tonemap(noisy, exposure), metrics.tonemap(clean, exposure)) for noisy, clean in pairs]

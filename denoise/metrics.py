@@ -293,7 +293,8 @@ def score(outputs: Mapping[int, Mapping[str, Image]], sequence: Sequence) -> Sco
                 old[change] = pairs
             elif change in old and index < following:
                 row = {"change": change, "frame": index, "offset": index - change}
-                lags.append({**row, **{name: _pair_lag(pair, old[change][name]) for name, pair in pairs.items()}})
+                both = pairs.keys() & old[change].keys()
+                lags.append({**row, **{name: _pair_lag(pairs[name], old[change][name]) for name in sorted(both)}})
     means = {name: _means(scores) for name, scores in rows.items() if scores}
     return {**result, "denoised": sorted(result["denoised"]), **means, "lag": lags}
 
@@ -346,15 +347,14 @@ def _spatial_scores(pair: _Pair) -> dict[str, float]:
 def _temporal_scores(
     frame: Arrays, pairs: Mapping[str, _Pair], before: Arrays, pairs_before: Mapping[str, _Pair], view_z_sky: float
 ) -> dict[str, dict[str, float]]:
-    motion = np.asarray(frame["motion"], np.float32)
-    seen = reprojectable(frame, before, view_z_sky)
+    unknown = np.zeros((*frame["view_z"].shape, 2), np.float32)
+    motion = np.asarray(frame.get("motion", unknown), np.float32)
+    seen = reprojectable(frame, before, view_z_sky) if "motion" in frame else np.zeros(motion.shape[:2], np.bool_)
     still = seen & (np.hypot(motion[..., 0], motion[..., 1]) < 0.25)
     result = {}
-    for name, now in pairs.items():
-        if name not in pairs_before:
-            continue
-        then = pairs_before[name]
-        shown, reference = (then.shown, then.shown_reference)
+    for name in pairs.keys() & pairs_before.keys():
+        now, then = pairs[name], pairs_before[name]
+        shown, reference = then.shown, then.shown_reference
         scores = {"trmse": trmse(now.shown, shown, now.shown_reference, reference, now.surface)}
         if still.sum() > _MIN_PIXELS:
             scores["trmse_static"] = trmse(now.shown, shown, now.shown_reference, reference, still)

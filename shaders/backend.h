@@ -114,14 +114,13 @@ template <class F> DN_FN void store(const Image<F>& image, const Pixel& p, const
     Texel<F>::store(image.data + int64_t(p.y) * image.pitch + p.x0 * F::bytes, value);
 }
 
-// The caller's arrays, channel by channel; `at` is the uniform pixel (x0, y).
+// The caller's arrays, channel by channel. Pixels beyond the edge repeat it.
 DN_FN Float read(const Array& array, const Pixel& p, int channel = 0) {
-    const uint8_t* first = array.data + p.y * array.stride_y + p.x0 * array.stride_x + channel * array.stride_c;
-    const Int last = Int(array.width - 1 - p.x0);  // lanes beyond the edge repeat the last pixel
-    const Int offset = min(lane_index(), last) * Int(int32_t(array.stride_x));
-    if (array.type == ArrayType::f32) return as_float(gather_u32(first, offset));
-    if (array.type == ArrayType::f16) return half_to_float(gather_u16(first, offset));
-    return to_float(gather_u8(first, offset));
+    const uint8_t* row = array.data + clamp_uniform(p.y, array.height - 1) * array.stride_y + channel * array.stride_c;
+    const Int offset = clamp_int(p.x, Int(array.width - 1)) * Int(int32_t(array.stride_x));
+    if (array.type == ArrayType::f32) return as_float(gather_u32(row, offset));
+    if (array.type == ArrayType::f16) return half_to_float(gather_u16(row, offset));
+    return to_float(gather_u8(row, offset));
 }
 DN_FN Float read_at(const Array& array, Int x, Int y) {  // one channel, per lane, clamped to the edge
     const Int offset = clamp_int(y, Int(array.height - 1)) * Int(int32_t(array.stride_y)) + clamp_int(x, Int(array.width - 1)) * Int(int32_t(array.stride_x));

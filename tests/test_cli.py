@@ -114,7 +114,7 @@ def test_compare_json(tiny: str, done: str, capsys: pytest.CaptureFixture[str]) 
     assert cli.main(["compare", done, tiny, "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores.keys() == {"noisy", "denoised", "ref_noise"}
-    assert scores["denoised"]["composite"]["flip"] < scores["noisy"]["composite"]["flip"]
+    assert scores["denoised"]["composite"]["psnr"] > scores["noisy"]["composite"]["psnr"] + 3
 
 
 def test_compare_shows_lag(tmp_path: Path, done: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,6 +150,38 @@ def test_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "64 x 32" in capsys.readouterr().out
     assert cli.main(["passes", "relbur"]) == 2
     assert "did you mean 'reblur'" in capsys.readouterr().err
+
+
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    from denoise import demo
+
+    monkeypatch.setattr(demo, "REFERENCE_SAMPLES", 4)
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--size", "48x27", "--frames", "3", "--seed", "7", "-o", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "11/11" in printed.err
+    rows = [line.split()[1:4:2] for line in printed.out.splitlines() if line.startswith("│")]
+    assert rows == [[s, m] for s in ("diff", "spec", "composite") for m in ("noisy", "denoised", "ref_noise")]
+    files = [str(out / name) for name in ("strip.png", "animation.webp", "metrics.json")]
+    assert printed.out.splitlines()[-3:] == files
+    assert " ms per frame on cpu: " in printed.out
+    with Image.open(files[0]) as strip, Image.open(files[1]) as animation:
+        assert strip.size == (4 * 48, 27)
+        assert (animation.size, animation.n_frames) == ((2 * 48, 27), 3)
+    figures = json.loads(Path(files[2]).read_text())
+    assert (figures["size"], figures["frames"], figures["seed"], figures["denoiser"]) == ([48, 27], 3, 7, "reblur")
+    assert figures["scores"]["denoised"]["composite"]["psnr"] > figures["scores"]["noisy"]["composite"]["psnr"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--scene", "nowhere"], ["--size", "8x8"], ["--frames", "0"], ["--denoiser", "x"]]
+)
+def test_wrong_use_of_demo(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", *arguments, "-o", str(tmp_path / "demo")]) == 2
+    assert capsys.readouterr().err.startswith("denoise: ")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

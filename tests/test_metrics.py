@@ -225,6 +225,15 @@ def test_references_score_perfectly_and_noise_does_not() -> None:
         assert noisy[name]["trmse_warped"] > 5 * floor[name]["trmse_warped"] > 0
 
 
+def test_without_motion_only_the_plain_temporal_error_is_known() -> None:
+    tiny = sequence()
+    for frame in tiny.frames.values():
+        del frame["motion"]
+    score = metrics.score(metrics.noisy_outputs(tiny), tiny)["composite"]
+    assert score["trmse"] > 0
+    assert score["trmse_static"] is score["trmse_warped"] is None
+
+
 def test_absent_signals_are_scored_as_noisy() -> None:
     tiny = sequence()
     noisy = metrics.score(metrics.noisy_outputs(tiny), tiny)

@@ -123,8 +123,8 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                 tracking = g.transient<R16F>("tracking");
                 tracking_history = g.history<R16F>("tracking_history");
             }
-            g.run<Pass::prepass>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .signal = i.signal, .out = blurred,
-                                                  .tracking = tracking, .max_radius = radius, .lobe_fraction = lobe_fraction,
+            g.run<Pass::prepass>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
+                                                  .prev_guide = guide.previous, .motion = motion, .signal = i.signal, .out = blurred, .tracking = tracking, .max_radius = radius, .lobe_fraction = lobe_fraction,
                                                   .roughness_fraction = s.roughness_fraction, .plane_sensitivity = s.plane_sensitivity, .min_hit_weight = s.min_hit_distance_weight, .rotation = {c, sn},
                                                   .min_material = min_material(page.lobe), .tracking_only = s.prepass_tracking_only || radius <= 0, .convergence = convergence});
             i.signal = blurred;

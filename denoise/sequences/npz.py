@@ -79,15 +79,28 @@ class NpzFrames(Mapping[int, Arrays]):
 
     folder   holds frame_%04d.npz
     indices  the frames it should hold, default those it does hold
+    size     width and height that the arrays are to have, default any
     """
 
-    def __init__(self, folder: str | os.PathLike[str], indices: Iterable[int] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        indices: Iterable[int] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         self.folder = folder
+        self.size = size
         found = (path.stem.removeprefix("frame_") for path in Path(folder).glob("frame_*.npz"))
         self._indices = sorted(indices if indices is not None else (int(i) for i in found if i.isdecimal()))
 
     def __getitem__(self, index: int) -> Arrays:
-        return read_arrays(frame_path(self.folder, index))
+        """The arrays of one frame. SequenceError if the file is missing or damaged, or if an array has another size."""
+        path = frame_path(self.folder, index)
+        arrays = read_arrays(path)
+        if self.size:
+            with _blamed(path):
+                check_arrays(arrays, *self.size)
+        return arrays
 
     def __contains__(self, index: object) -> bool:
         return index in self._indices
@@ -105,7 +118,7 @@ def open_sequence(folder: str | os.PathLike[str]) -> Sequence:
     with _blamed(path):
         meta = json.loads(path.read_text())
         check_meta(meta)
-    return Sequence(meta, NpzFrames(folder, range(meta["num_frames"])))
+    return Sequence(meta, NpzFrames(folder, range(meta["num_frames"]), (meta["width"], meta["height"])))
 
 
 def frame_path(folder: str | os.PathLike[str], index: int) -> Path:

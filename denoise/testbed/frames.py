@@ -67,7 +67,7 @@ def render(
     world, hits, guides = _primary(scene, frame, width, height, jitter, False, threads)
     arrays = _guide_arrays(guides, hits)
     _set_factors(arrays, hits)
-    lit = bool(world.surroundings.any(axis=1)[-1])
+    lit = scene.at(frame).sun is not None
 
     noisy = _signals(world, hits, _key(seed, frame, 0), 1, False, threads)
     arrays["diff"], arrays["spec"] = _half(noisy.diff), _half(noisy.spec)

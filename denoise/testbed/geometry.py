@@ -8,7 +8,7 @@ into the spaces of all shapes in float32, several shapes to a SIMD register; the
 from __future__ import annotations
 
 from math import asin, atan2, pi
-from typing import NamedTuple
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from .kernels import Vec, add, along, kernel, normalized, scale
 from .scene import Material, Scene, Shape, View
 from .textures import NAMES
 
-CAPACITY = 128  # shapes of a scene, padding included: the nearest shape's number is kept in 7 bits of its distance
-LANES = 8  # shapes of a kind are padded to a multiple of this
+SHAPES = 128  # most shapes of a scene, padding included: the nearest one's number is kept in 7 bits of its distance
+LANES = 16  # shapes of a kind are padded to a multiple of this
+MATERIALS, LIGHTS = 64, 16  # most of each
 OFFSET = 2e-4  # metres by which a ray starts off the surface
 NOTHING = 1e30  # distance of a miss
 
@@ -35,14 +36,30 @@ COLOR, COLOR2, ROUGHNESS, METAL, F0, TEXTURE, SCALE, EMISSION, MATERIAL_COLUMNS 
 ZENITH, HORIZON, GROUND, SUN_DIRECTION, SUN_IRRADIANCE, SUN_SIZE = range(6)
 
 
-class World(NamedTuple):
-    """A view as arrays: shapes are ordered boxes, spheres, cylinders, each kind padded with shapes that no ray meets."""
+WORLD = np.dtype(
+    [
+        ("lanes", np.float32, (12, SHAPES)),
+        ("shapes", np.float64, (SHAPES, SHAPE_COLUMNS)),
+        ("materials", np.float64, (MATERIALS, MATERIAL_COLUMNS)),
+        ("surroundings", np.float64, (6, 3)),
+        ("lights", np.int64, LIGHTS),
+        *((name, np.int64) for name in ("light_count", "boxes", "spheres", "cylinders", "bounces")),
+    ]
+)
 
-    lanes: NDArray[np.float32]  # (12, n) world to shape: for each entry of the matrix, row after row, all shapes
-    shapes: NDArray[np.float64]  # (n, SHAPE_COLUMNS)
-    materials: NDArray[np.float64]  # (m, MATERIAL_COLUMNS)
-    lights: NDArray[np.int64]  # (k) the shapes that emit
-    surroundings: NDArray[np.float64]  # (6, 3)
+
+class World(Protocol):
+    """A view as one record of type `WORLD`, which compiled code passes on as one pointer.
+
+    Shapes are ordered boxes, spheres, cylinders, each kind padded with shapes that no ray meets.
+    """
+
+    lanes: NDArray[np.float32]  # world to shape: for each entry of the matrix, row after row, all shapes
+    shapes: NDArray[np.float64]
+    materials: NDArray[np.float64]
+    surroundings: NDArray[np.float64]
+    lights: NDArray[np.int64]  # the shapes that emit
+    light_count: int
     boxes: int  # shapes below are boxes
     spheres: int  # from there to below here they are spheres
     cylinders: int
@@ -57,8 +74,8 @@ def pack(scene: Scene, view: View) -> World:
         order += [i for i, shape in enumerate(view.shapes) if shape.kind == kind]
         order += [None] * (-len(order) % LANES)
         ends.append(len(order))
-    if len(order) > CAPACITY:
-        raise ValueError(f"scene {scene.name}: {len(view.shapes)} shapes are more than {CAPACITY} places hold")
+    if len(order) > SHAPES:
+        raise ValueError(f"scene {scene.name}: {len(view.shapes)} shapes are more than {SHAPES} places hold")
 
     n = len(order)
     unreachable = np.eye(4)
@@ -66,35 +83,30 @@ def pack(scene: Scene, view: View) -> World:
     to_world = np.stack([unreachable if i is None else view.shapes[i].to_world for i in order])
     to_local = np.linalg.inv(to_world)
 
-    names = material_names(view)
-    shapes = np.zeros((n, SHAPE_COLUMNS))
+    world = np.zeros((), WORLD)[()]
+    world["lanes"][:, :n] = to_local[:, :3].reshape(n, 12).T
+    shapes = world["shapes"][:n]
     shapes[:, TO_LOCAL:TO_WORLD] = to_local[:, :3].reshape(n, 12)
     shapes[:, TO_WORLD:HALF_SIZE] = to_world[:, :3].reshape(n, 12)
     shapes[:, HALF_SIZE:OBJECT] = np.linalg.norm(to_world[:, :3, :3], axis=1)
-    materials = np.zeros((len(names), MATERIAL_COLUMNS))
+    names = material_names(view)
     for row, i in zip(shapes, order, strict=True):
         if i is not None:
             shape = view.shapes[i]
             material = names.index(shape.material.name)
             row[OBJECT:SHAPE_COLUMNS] = i + 1, material, _power(scene, shape)
-            materials[material] = _material_row(shape.material)
+            world["materials"][material] = _material_row(shape.material)
+    lights = np.flatnonzero(shapes[:, POWER])
+    world["lights"][: len(lights)] = lights
 
-    surroundings = np.zeros((6, 3))
-    surroundings[:3] = view.sky.zenith, view.sky.horizon, view.sky.ground
+    world["surroundings"][:3] = view.sky.zenith, view.sky.horizon, view.sky.ground
     if view.sun:
         direction = np.array(view.sun.direction_to_light) / np.linalg.norm(view.sun.direction_to_light)
-        surroundings[3:] = direction, view.sun.irradiance, (view.sun.tan_angular_radius, 0, 0)
-    return World(
-        lanes=np.ascontiguousarray(to_local[:, :3].reshape(n, 12).T, np.float32),
-        shapes=shapes,
-        materials=materials,
-        lights=np.flatnonzero(shapes[:, POWER]).astype(np.int64),
-        surroundings=surroundings,
-        boxes=ends[0],
-        spheres=ends[1],
-        cylinders=ends[2],
-        bounces=scene.bounces,
-    )
+        world["surroundings"][3:] = direction, view.sun.irradiance, (view.sun.tan_angular_radius, 0, 0)
+    world["light_count"] = len(lights)
+    world["boxes"], world["spheres"], world["cylinders"] = ends
+    world["bounces"] = scene.bounces
+    return cast(World, world)
 
 
 def _material_row(m: Material) -> list[float]:
@@ -207,7 +219,7 @@ def keyed(interval: tuple[float, float], s: int) -> int:
     """Distance to a shape and its number as one integer; positive floats sort like their bits."""
     near, far = interval
     t = near if near > ZERO else far
-    return np.int32(bits(t if (t > ZERO) & (near <= far) else FAR) & np.int32(-CAPACITY) | np.int32(s))
+    return np.int32(bits(t if (t > ZERO) & (near <= far) else FAR) & np.int32(-SHAPES) | np.int32(s))
 
 
 @kernel
@@ -234,31 +246,34 @@ def nearest(world: World, origin: Vec, direction: Vec) -> tuple[int, float]:
     for s in range(world.spheres, world.cylinders):
         first = min(first, keyed(cylinder_interval(lane_point(m, s, o), lane_vector(m, s, d)), s))
     t = np.float64(from_bits(first))
-    return (first & (CAPACITY - 1), t) if t < 0.5 * NOTHING else (-1, NOTHING)
+    return (first & (SHAPES - 1), t) if t < 0.5 * NOTHING else (-1, NOTHING)
 
 
 @kernel
 def surface(world: World, s: int, origin: Vec, direction: Vec) -> tuple[float, Vec, Vec]:
-    """Where a ray meets shape s: distance; position and outward normal in the shape's own space."""
+    """Where a ray meets shape s: distance; position and outward normal, of any length, in the shape's own space.
+
+    On edges it is the normal of the side through which the ray goes.
+    """
     o, d = point(world.shapes, s, TO_LOCAL, origin), vector(world.shapes, s, TO_LOCAL, direction)
     if s < world.boxes:
-        t = first_positive(box_interval(o, d))
+        x, y, z = slab(o[0], d[0]), slab(o[1], d[1]), slab(o[2], d[2])
+        t = max(max(x[0], y[0]), z[0])
+        a, b = x[0], y[0]
+        if t <= 0.0:
+            t = min(min(x[1], y[1]), z[1])
+            a, b = x[1], y[1]
         p = along(o, d, t)
-        half = triple(world.shapes, s, HALF_SIZE)
-        x, y, z = abs(abs(p[0]) - 1.0) * half[0], abs(abs(p[1]) - 1.0) * half[1], abs(abs(p[2]) - 1.0) * half[2]
-        if x < min(y, z):
-            return t, p, (1.0 if p[0] > 0 else -1.0, 0.0, 0.0)
-        if y < z:
-            return t, p, (0.0, 1.0 if p[1] > 0 else -1.0, 0.0)
-        return t, p, (0.0, 0.0, 1.0 if p[2] > 0 else -1.0)
+        if t == a:
+            return t, p, (p[0], 0.0, 0.0)
+        return t, p, ((0.0, p[1], 0.0) if t == b else (0.0, 0.0, p[2]))
     if s < world.spheres:
         t = first_positive(sphere_interval(o, d))
         p = along(o, d, t)
         return t, p, p
-    t = first_positive(cylinder_interval(o, d))
+    t, y = first_positive(cylinder_interval(o, d)), slab(o[1], d[1])
     p = along(o, d, t)
-    side = p[0] * p[0] + p[2] * p[2] > p[1] * p[1]
-    return t, p, ((p[0], 0.0, p[2]) if side else (0.0, p[1], 0.0))
+    return t, p, ((0.0, p[1], 0.0) if t == y[0] or t == y[1] else (p[0], 0.0, p[2]))
 
 
 @kernel
@@ -267,20 +282,25 @@ def first_positive(interval: tuple[float, float]) -> float:
 
 
 @kernel
-def texture_coordinates(world: World, s: int, p: Vec, n: Vec) -> tuple[float, float, float]:
-    """u and v of a surface point in the shape's own space, and how far they go in a metre."""
+def texture_coordinates(world: World, s: int, p: Vec, n: Vec) -> tuple[float, float]:
+    """u and v of a surface point and normal in the shape's own space; in metres, but for `texture_density`."""
     half = triple(world.shapes, s, HALF_SIZE)
     if s < world.boxes:
         x, y, z = p[0] * half[0], p[1] * half[1], p[2] * half[2]
         if n[0] != 0.0:
-            return z, y, 1.0
-        return (x, z, 1.0) if n[1] != 0.0 else (x, y, 1.0)
-    density = 4.0 / (pi * half[0])
+            return z, y
+        return (x, z) if n[1] != 0.0 else (x, y)
     if s < world.spheres:
-        return atan2(p[0], p[2]) * (4.0 / pi), asin(min(max(p[1], -1.0), 1.0)) * (4.0 / pi), density
+        return atan2(p[0], p[2]) * half[0], asin(min(max(p[1], -1.0), 1.0)) * half[0]
     if n[1] != 0.0:
-        return p[0] * (4.0 / pi), p[2] * (4.0 / pi), density
-    return atan2(p[0], p[2]) * (4.0 / pi), p[1] * half[1] * density, density
+        return p[0] * half[0], p[2] * half[0]
+    return atan2(p[0], p[2]) * half[0], p[1] * half[1]
+
+
+@kernel
+def texture_density(world: World, s: int) -> float:
+    """By how much textures are denser than in metres: what is round counts as 8 m around."""
+    return 1.0 if s < world.boxes else 4.0 / (pi * world.shapes[s, HALF_SIZE])
 
 
 @kernel

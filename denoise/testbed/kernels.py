@@ -109,6 +109,6 @@ def hashed(key: int, value: int) -> int:
 
 
 @kernel
-def uniform(key: int, dimension: int) -> float:
-    """Random number in [0, 1): each choice that a path makes has a dimension of its own, so nothing depends on order."""
-    return np.float64(np.int64(hashed(key, dimension) >> np.uint64(11))) * 2.0**-53
+def uniform(key: int, choice: int) -> float:
+    """Random number in [0, 1): each choice that a path makes has a number of its own, so nothing depends on order."""
+    return np.float64(np.int64(hashed(key, choice) >> np.uint64(11))) * 2.0**-53

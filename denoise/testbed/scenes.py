@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from math import cos, radians, sin
+from math import cos, degrees, radians, sin
 
 from .scene import (
     Camera,
@@ -33,15 +33,15 @@ BLACK = Material("black", (0.03, 0.03, 0.035), roughness=0.35)
 
 def room(frame: int) -> View:
     """Daylight from a window, a warm globe lamp, walls that colour what is near them."""
-    plaster = Material("plaster", (0.8, 0.77, 0.71), (0.74, 0.71, 0.65), roughness=0.8, texture="clouds", scale=1.5)
+    plaster = Material("plaster", (0.8, 0.77, 0.71), (0.74, 0.71, 0.65), roughness=1, f0=0, texture="clouds", scale=1.5)
     teal = Material("teal", (0.06, 0.21, 0.22), (0.075, 0.24, 0.25), roughness=0.55, texture="clouds", scale=3)
-    terracotta = Material("terracotta", (0.66, 0.2, 0.09), (0.6, 0.17, 0.08), roughness=0.7, texture="clouds", scale=2)
-    oak = Material("oak", (0.5, 0.3, 0.15), (0.3, 0.16, 0.07), 0.32, 0.45, texture="planks", scale=6)
+    terracotta = Material("terracotta", (0.66, 0.2, 0.09), (0.6, 0.17, 0.08), roughness=1, f0=0, texture="clouds", scale=2)
+    oak = Material("oak", (0.52, 0.32, 0.16), (0.2, 0.1, 0.045), 0.3, 0.45, texture="planks", scale=6)
     walnut = Material("walnut", (0.24, 0.12, 0.06), (0.14, 0.065, 0.03), 0.35, texture="planks", scale=9)
-    rug = Material("rug", (0.78, 0.72, 0.6), (0.12, 0.17, 0.33), roughness=1, f0=0, texture="rings", scale=0.8)
+    rug = Material("rug", (0.78, 0.72, 0.6), (0.12, 0.17, 0.33), roughness=1, f0=0, texture="rings", scale=2.75)
     marble = Material("marble", (0.85, 0.84, 0.82), (0.3, 0.32, 0.35), roughness=0.15, texture="marble", scale=1.5)
-    mustard = Material("mustard", (0.72, 0.43, 0.06), (0.6, 0.34, 0.05), roughness=0.9, f0=0.02, texture="clouds", scale=8)
-    linen = Material("linen", (0.74, 0.7, 0.62), (0.16, 0.3, 0.36), roughness=0.95, f0=0.02, texture="stripes", scale=2)
+    mustard = Material("mustard", (0.72, 0.43, 0.06), (0.6, 0.34, 0.05), roughness=1, f0=0, texture="clouds", scale=8)
+    linen = Material("linen", (0.74, 0.7, 0.62), (0.16, 0.3, 0.36), roughness=1, f0=0, texture="stripes", scale=2)
     ceramic = Material("ceramic", (0.85, 0.86, 0.88), (0.05, 0.13, 0.42), roughness=0.12, texture="stripes", scale=2.5)
     paint_a = Material("painting a", (0.85, 0.78, 0.62), (0.75, 0.2, 0.1), roughness=0.6, texture="rings", scale=5)
     paint_b = Material("painting b", (0.9, 0.84, 0.7), (0.1, 0.22, 0.36), roughness=0.6, texture="checker", scale=7)
@@ -104,14 +104,174 @@ def room(frame: int) -> View:
         cylinder((2.35, 0.42, -2.3), 0.03, 0.5, walnut),
         sphere((2.35, 1.15, -2.3), 0.38, Material("leaves", (0.06, 0.16, 0.04), (0.16, 0.3, 0.07), 0.7, texture="clouds", scale=8)),
     ]
-    angle = radians(24 + 0.5 * frame)
-    camera = Camera((0.2 + 3.6 * sin(angle), 1.45, -0.7 + 3.6 * cos(angle)), (-0.15, 0.95, -1.5), 48)
+    angle = radians(0.35 * frame - 12)
+    camera = Camera((0.3 + 4 * sin(angle), 1.4, -1.2 + 4 * cos(angle)), (0.15, 0.98, -1.5), 46)
     return View(camera, shapes)
 
+
+def gloss(frame: int) -> View:
+    """A dark studio: coloured tubes of light in a polished floor, and everything from mirror to satin."""
+    floor = Material("floor", (0.025, 0.03, 0.04), (0.42, 0.42, 0.44), 0.1, 0.28, f0=0.06, texture="checker", scale=1.25)
+    wall = Material("wall", (0.34, 0.34, 0.37), (0.2, 0.2, 0.22), 0.5, 0.7, texture="bricks", scale=1.1)
+    mirror = Material("mirror", (0.9, 0.91, 0.92), roughness=0.04, metal=True)
+    copper = Material("copper", (0.95, 0.6, 0.44), roughness=0.16, metal=True)
+    brushed = Material("brushed", (0.72, 0.74, 0.8), (0.55, 0.57, 0.62), 0.2, 0.45, metal=True, texture="stripes", scale=1)
+    lacquer = Material("lacquer", (0.62, 0.02, 0.03), roughness=0.07, f0=0.05)
+    jade = Material("jade", (0.05, 0.32, 0.2), (0.2, 0.5, 0.34), 0.2, texture="marble", scale=0.5)
+    ivory = Material("ivory", (0.75, 0.7, 0.6), (0.02, 0.02, 0.025), 0.14, texture="dots", scale=1.5)
+    cyan = Material("cyan light", emission=(0.15, 2.6, 4.4))
+    magenta = Material("magenta light", emission=(4.6, 0.25, 2.2))
+    amber = Material("amber light", emission=(6.0, 2.6, 0.35))
+    cyan_wash = Material("cyan wash", emission=(0.5, 8.0, 13.0))
+    magenta_wash = Material("magenta wash", emission=(13.0, 0.8, 6.0))
+    softbox = Material("softbox", emission=(3.4, 3.3, 3.2))
+
+    shapes = [
+        box((0, -0.05, 0), (24, 0.1, 14), floor),
+        box((0, 2.4, -3.6), (24, 4.9, 0.1), wall),
+        panel((0.4, 3.6, 0.6), (0, -1, 0), (3.2, 1.6), softbox),
+        panel((-2.75, 1.5, -3.25), (0.3, 0, 1), (0.3, 2.8), cyan),
+        panel((2.85, 1.5, -3.25), (-0.3, 0, 1), (0.3, 2.8), magenta),
+        panel((0.1, 2.55, -3.5), (0, 0, 1), (2.9, 0.22), amber),
+        # hidden lights that wash the wall
+        panel((-2.3, 0.06, -2.75), (0, 0.6, -1), (3.0, 0.5), cyan_wash),
+        panel((2.2, 0.06, -2.75), (0, 0.6, -1), (3.0, 0.5), magenta_wash),
+        # a mirror that leans behind the others
+        *moved([box((0, 1, 0), (1.3, 2, 0.06), mirror), box((0, 1, -0.05), (1.42, 2.12, 0.06), BLACK)],
+               translation((-1.55, 0.04, -2.2)), rotation("y", 28), rotation("x", -8)),
+        # spheres from mirror to satin
+        sphere((-0.35, 0.62, -0.9), 0.62, CHROME),
+        sphere((0.85, 0.4, -0.35), 0.4, copper),
+        sphere((-1.35, 0.34, 0.25), 0.34, jade),
+        sphere((0.1, 0.23, 0.55), 0.23, GOLD),
+        sphere((1.55, 0.26, 0.5), 0.26, ivory, 3.0 * frame),
+        sphere((-0.62, 0.16, 0.95), 0.16, lacquer),
+        sphere((2.35, 0.5, -1.35), 0.5, brushed),
+        # plinths, columns and blocks
+        box((1.45, 0.45, -1.9), (0.9, 0.9, 0.9), lacquer, 22),
+        sphere((1.45, 1.22, -1.9), 0.32, mirror),
+        cylinder((0.35, 0, -2.5), 0.22, 1.7, brushed),
+        cylinder((-2.6, 0, -0.9), 0.3, 0.7, BRASS),
+        ellipsoid((-2.6, 0.98, -0.9), (0.2, 0.28, 0.2), lacquer),
+        box((2.5, 0.12, 0.3), (0.5, 0.24, 0.5), BRASS, 35),
+        box((-1.95, 0.1, 1.0), (0.42, 0.2, 0.42), jade, 15),
+    ]
+    angle = radians(-14 + 0.7 * frame)
+    camera = Camera((5.6 * sin(angle), 1.35 - 0.006 * frame, -0.7 + 5.6 * cos(angle)), (0.1, 0.72, -0.8), 40)
+    return View(camera, shapes, Sky((0.02, 0.025, 0.05), (0.05, 0.05, 0.08), (0.01, 0.01, 0.01)))
+
+
+def motion(frame: int) -> View:
+    """A sunlit court where things slide, roll, spin, swing and orbit before and behind one another."""
+    paving = Material("paving", (0.5, 0.4, 0.32), (0.3, 0.23, 0.18), 0.55, texture="tiles", scale=1.4)
+    wall = Material("wall", (0.66, 0.27, 0.18), (0.74, 0.4, 0.29), roughness=1, f0=0, texture="bricks", scale=1.6)
+    stucco = Material("stucco", (0.84, 0.79, 0.7), (0.78, 0.72, 0.62), roughness=1, f0=0, texture="clouds", scale=2)
+    column = Material("column", (0.82, 0.8, 0.74), (0.6, 0.58, 0.53), 0.35, texture="stripes", scale=2)
+    checks = Material("checks", (0.86, 0.83, 0.76), (0.05, 0.28, 0.34), 0.25, texture="checker", scale=1)
+    spots = Material("spots", (0.8, 0.16, 0.08), (0.88, 0.82, 0.7), 0.4, texture="dots", scale=4)
+    bands = Material("bands", (0.86, 0.6, 0.12), (0.1, 0.12, 0.2), 0.3, texture="stripes", scale=3)
+    blue = Material("blue", (0.05, 0.16, 0.45), (0.85, 0.84, 0.8), 0.3, texture="checker", scale=5)
+    tree = Material("tree", (0.04, 0.11, 0.04), (0.1, 0.2, 0.05), roughness=1, f0=0, texture="clouds", scale=5)
+
+    t = frame / 28
+    roll = -2.6 + 4.2 * t  # the ball's way along x; it turns by as much as it rolls
+    slide = 2.1 * wave(frame, 56)
+    swing = 32 * wave(frame, 40, 0.2)
+    shapes = [
+        box((0, -0.05, 0), (16, 0.1, 14), paving),
+        box((0, 1.4, -3.6), (16, 2.8, 0.3), wall),
+        box((0, 2.87, -3.58), (16, 0.16, 0.5), stucco),
+        box((-2.3, 0.14, -2.55), (5.4, 0.28, 1.6), stucco),
+        box((-2.3, 0.36, -2.8), (5.4, 0.2, 1.1), stucco),
+        *[cylinder((x, 0.46, -2.75), 0.17, 2.0, column) for x in (-4.4, -3.0, -1.6, -0.2)],
+        *[box((x, 2.5, -2.75), (0.46, 0.1, 0.46), stucco) for x in (-4.4, -3.0, -1.6, -0.2)],
+        box((-2.3, 2.62, -2.75), (4.9, 0.18, 0.5), stucco),
+        cylinder((3.7, 0, -2.4), 0.1, 0.9, BLACK),
+        ellipsoid((3.7, 1.65, -2.4), (0.55, 1.0, 0.55), tree),
+        # rolls to the right before everything
+        *moved([sphere((0, 0, 0), 0.36, checks)], translation((roll, 0.36, 1.1)), rotation("z", -degrees(roll / 0.36))),
+        # slides behind the columns' front
+        box((-2.3 + slide, 0.82, -2.05), (0.5, 0.72, 0.42), spots),
+        # spins on a plinth
+        box((1.5, 0.35, -0.6), (0.8, 0.7, 0.8), stucco),
+        *moved([box((0, 0, 0), (0.62, 0.62, 0.62), blue)],
+               translation((1.5, 1.28, -0.6)), rotation("y", 6.0 * frame), rotation("x", 35), rotation("z", 45)),
+        # orbits the spinning cube
+        *[sphere((1.5 + 0.95 * cos(radians(7 * frame + k)), 1.25 + 0.2 * sin(radians(7 * frame + k)),
+                  -0.6 + 0.95 * sin(radians(7 * frame + k))), 0.14, m)
+          for k, m in ((0, GOLD), (120, CHROME), (240, bands))],
+        # swings from a beam
+        *[box((x, 1.25, 0.1), (0.1, 2.5, 0.1), BLACK) for x in (-2.05, -0.35)],
+        box((-1.2, 2.5, 0.1), (1.9, 0.1, 0.1), BLACK),
+        *moved([cylinder((0, -1.3, 0), 0.012, 1.3, BRASS), sphere((0, -1.5, 0), 0.26, bands)],
+               translation((-1.2, 2.45, 0.1)), rotation("z", swing)),
+    ]
+    sun = Sun((0.62, 0.72, 0.5), (10.0, 8.4, 6.3), 0.02)
+    return View(Camera((0.3, 1.75, 5.6), (-0.15, 1.1, -1.0), 42), shapes, Sky((0.16, 0.36, 0.95), (0.58, 0.78, 1.05), (0.3, 0.25, 0.2)), sun)
+
+
+def switch(frame: int) -> View:
+    """A gallery at night whose ceiling light goes out, leaving a lamp and the blue of the window, and comes back."""
+    lit = 0.0 if SWITCHES[0] <= frame < SWITCHES[1] else 1.0
+    parquet = Material("parquet", (0.34, 0.2, 0.1), (0.2, 0.1, 0.05), 0.28, 0.4, texture="planks", scale=5)
+    wall = Material("wall", (0.72, 0.71, 0.69), (0.68, 0.67, 0.65), roughness=1, f0=0, texture="clouds", scale=1)
+    accent = Material("accent", (0.3, 0.07, 0.09), (0.26, 0.06, 0.08), roughness=1, f0=0, texture="clouds", scale=2)
+    marble = Material("marble", (0.82, 0.81, 0.79), (0.28, 0.3, 0.34), 0.18, texture="marble", scale=1.3)
+    canvas_a = Material("canvas a", (0.88, 0.8, 0.62), (0.07, 0.16, 0.33), 0.7, texture="dots", scale=4)
+    canvas_b = Material("canvas b", (0.1, 0.1, 0.12), (0.85, 0.55, 0.12), 0.6, texture="rings", scale=4)
+    canvas_c = Material("canvas c", (0.84, 0.8, 0.72), (0.68, 0.12, 0.08), 0.7, texture="stripes", scale=6)
+    ceiling = Material("ceiling light", (0.8, 0.8, 0.8), emission=(7.5 * lit, 6.9 * lit, 6.0 * lit))
+    night = Material("night", emission=(0.2, 0.36, 0.85))
+    lamp = Material("lamp", emission=(5.5, 2.6, 0.9))
+
+    shapes = [
+        box((0, -0.05, 0), (8.2, 0.1, 8.2), parquet),
+        box((0, 3.25, 0), (8.2, 0.1, 8.2), wall),
+        box((0, 1.6, -3.05), (8.2, 3.3, 0.1), accent),
+        box((0, 1.6, 4.05), (8.2, 3.3, 0.1), wall),
+        box((-3.55, 1.6, 0), (0.1, 3.3, 8.2), wall),
+        box((3.55, 1.6, 0), (0.1, 3.3, 8.2), wall),
+        panel((0, 3.18, -0.9), (0, -1, 0), (3.0, 1.4), ceiling),
+        panel((3.48, 1.55, -0.9), (-1, 0, 0), (1.7, 2.1), night),
+        *[box((3.44, 1.55, z), (0.08, 2.2, 0.06), BLACK) for z in (-1.75, -0.9, -0.05)],
+        box((3.44, 1.55, -0.9), (0.08, 0.06, 1.75), BLACK),
+        # pictures
+        box((-1.75, 1.7, -2.98), (1.0, 1.3, 0.05), BLACK),
+        box((-1.75, 1.7, -2.965), (0.9, 1.2, 0.05), canvas_a),
+        box((0.0, 1.7, -2.98), (1.3, 1.3, 0.05), BLACK),
+        box((0.0, 1.7, -2.965), (1.2, 1.2, 0.05), canvas_b),
+        box((1.75, 1.7, -2.98), (1.0, 1.3, 0.05), BLACK),
+        box((1.75, 1.7, -2.965), (0.9, 1.2, 0.05), canvas_c),
+        # sculptures
+        box((-1.5, 0.4, -1.2), (0.7, 0.8, 0.7), marble),
+        sphere((-1.5, 1.17, -1.2), 0.37, GOLD),
+        box((0.15, 0.25, -1.5), (0.8, 0.5, 0.8), BLACK),
+        *moved([box((0, 0.27, 0), (0.54, 0.54, 0.54), marble), box((0, 0.72, 0), (0.36, 0.36, 0.36), BRASS, 30),
+                box((0, 1.02, 0), (0.24, 0.24, 0.24), WHITE, 60), sphere((0, 1.26, 0), 0.12, CHROME)],
+               translation((0.15, 0.5, -1.5)), rotation("y", 1.5 * frame)),
+        cylinder((1.75, 0, -1.3), 0.36, 0.75, marble),
+        ellipsoid((1.75, 1.2, -1.3), (0.3, 0.45, 0.3), CHROME),
+        # a bench and a floor lamp
+        box((-0.2, 0.42, 0.6), (1.7, 0.08, 0.5), WHITE),
+        *[box((x, 0.19, 0.6), (0.07, 0.38, 0.46), BLACK) for x in (-0.9, 0.5)],
+        cylinder((-2.75, 0, -1.9), 0.16, 0.03, BRASS),
+        cylinder((-2.75, 0.03, -1.9), 0.015, 1.4, BRASS),
+        sphere((-2.75, 1.6, -1.9), 0.2, lamp),
+    ]
+    return View(Camera((0.55, 1.5, 3.9), (-0.05, 1.15, -1.5), 46), shapes)
+
+
+SWITCHES = 10, 20
 
 SCENES = {
     scene.name: scene
     for scene in (
         Scene("room", "Daylight and a globe lamp in a furnished room; the camera circles slowly.", room, exposure=0.9),
+        Scene("gloss", "Coloured lights in a polished floor, mirrors and metals; the camera circles and rays are jittered.",
+              gloss, jitter=True, exposure=0.9),
+        Scene("motion", "A sunlit court where things slide, roll, spin, swing and orbit; the camera stands still.", motion,
+              exposure=0.5),
+        Scene("switch", "A gallery whose ceiling light goes out and comes back; the camera stands still.", switch,
+              lighting_changes=SWITCHES, exposure=1.0),
     )
 }

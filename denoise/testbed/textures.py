@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from math import floor, sin
+from math import floor, sin, sqrt
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from .kernels import kernel
 
 NAMES = ("plain", "checker", "stripes", "tiles", "bricks", "planks", "rings", "dots", "marble", "clouds")
 PLAIN, CHECKER, STRIPES, TILES, BRICKS, PLANKS, RINGS, DOTS, MARBLE, CLOUDS = range(len(NAMES))
+
+
+MEANS = (0.0, 0.5, 0.5, 0.06, 0.43, 0.5, 0.5, 0.283, 0.17, 0.5)  # of each
 
 
 @kernel
@@ -31,8 +34,8 @@ def texture(kind: int, u: float, v: float, width: float) -> float:
     if kind == BRICKS:
         row = floor(2.0 * v)
         joint = 1.0 - (1.0 - pulse(u + 0.5 * row, 0.04, width)) * (1.0 - pulse(2.0 * v, 0.08, 2.0 * width))
-        brick = cell(floor(u + 0.5 * row), row)
-        return max(joint, 0.35 * brick)
+        brick = 0.7 * cell(floor(u + 0.5 * row), row)
+        return max(joint, brick)
     if kind == PLANKS:
         column = floor(u)
         shifted = v / 6.0 + cell(column, 0)
@@ -41,17 +44,16 @@ def texture(kind: int, u: float, v: float, width: float) -> float:
         grain = faded(noise(10.0 * u + 50.0 * board, 0.6 * v), 0.5, 5.0 * width)
         return max(gap, 0.55 * board + 0.45 * grain)
     if kind == RINGS:
-        return pulse((u * u + v * v) ** 0.5, 0.5, width)
+        return pulse(sqrt(u * u + v * v), 0.5, width)
     if kind == DOTS:
         x, y = u - floor(u) - 0.5, v - floor(v) - 0.5
-        inside = 0.5 + (0.3 - (x * x + y * y) ** 0.5) / max(width, 1e-3)
-        return faded(min(max(inside, 0.0), 1.0), 0.283, 0.5 * width)
+        inside = 0.5 + (0.3 - sqrt(x * x + y * y)) / max(width, 1e-3)
+        return faded(min(max(inside, 0.0), 1.0), MEANS[DOTS], 0.5 * width)
     if kind == MARBLE:
-        warp = clouds(1.7 * u, 1.7 * v)
-        vein = 1.0 - abs(sin(3.0 * (u + 0.6 * v) + 5.0 * warp))
-        return faded(vein * vein * vein, 0.17, width)
+        vein = 1.0 - abs(sin(3.0 * (u + 0.6 * v) + 5.0 * clouds(1.7 * u, 1.7 * v)))
+        return faded(vein * vein * vein, MEANS[MARBLE], width)
     if kind == CLOUDS:
-        return faded(clouds(u, v), 0.5, width)
+        return faded(clouds(u, v), MEANS[CLOUDS], width)
     return 0.0
 
 

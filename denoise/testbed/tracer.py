@@ -34,14 +34,20 @@ from .kernels import (
     to_world,
     uniform,
 )
-from .textures import PLAIN, texture
+from .textures import MEANS, PLAIN, texture
 
 MISS = 65504.0  # hit distance of a ray that leaves the scene
 CERTAIN = 1e30  # density of a direction that no other technique could have chosen
 CLAMP = 40.0  # luminance that a path may bring from beyond its first hit
 ROUGHNESS_FLOOR = 0.04
 HORIZON = 1e-4  # cosine below which directions count as below the surface
-FOOTPRINT = 0.01  # texture footprint of secondary rays per metre travelled
+SPREAD = 0.01, 0.5  # texture footprint per metre that a ray goes: of mirrors, and what alpha adds
+
+# Random choices, numbered: of a vertex, and the signals of a pixel. (NumPy's integers spare compilations: numba makes a
+# version of a function for each literal.)
+CHOICES = 8
+LOBE, LOBE_U, LOBE_W, LIGHT_U, LIGHT_W, SUN_U, SUN_W, SURVIVAL = np.arange(CHOICES, dtype=np.uint64)
+DIFFUSE, SPECULAR, SUN = np.arange(3, dtype=np.uint64)
 
 
 class Surfaces(NamedTuple):
@@ -95,7 +101,7 @@ def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool,
                 factor = hits.albedo_factor[y, x, 0], hits.albedo_factor[y, x, 1], hits.albedo_factor[y, x, 2]
                 share = albedo[0] / factor[0], albedo[1] / factor[1], albedo[2] / factor[2]
                 for i in range(samples):
-                    light, hit = diffuse_sample(world, origin, n, hashed(pixel, 0), i, reference)
+                    light, hit = diffuse_sample(world, origin, n, hashed(pixel, DIFFUSE), i, reference)
                     light = mul(light, share)
                     out.diff[y, x, 0] += light[0]
                     out.diff[y, x, 1] += light[1]
@@ -108,7 +114,7 @@ def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool,
                 factor = hits.spec_factor[y, x, 0], hits.spec_factor[y, x, 1], hits.spec_factor[y, x, 2]
                 share = 1.0 / factor[0], 1.0 / factor[1], 1.0 / factor[2]
                 for i in range(samples):
-                    light, hit = specular_sample(world, origin, n, v, f0, alpha, hashed(pixel, 1), i, reference)
+                    light, hit = specular_sample(world, origin, n, v, f0, alpha, hashed(pixel, SPECULAR), i, reference)
                     light = mul(light, share)
                     out.spec[y, x, 0] += light[0]
                     out.spec[y, x, 1] += light[1]
@@ -117,7 +123,7 @@ def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool,
                     out.spec_hit[y, x] = hit
             if world.surroundings[g.SUN_SIZE, 0] > 0.0 and dot(n, triple(world.surroundings, g.SUN_DIRECTION, 0)) > 0.0:
                 for i in range(samples):
-                    u, w = even(hashed(pixel, 2), 0, i)
+                    u, w = even(hashed(pixel, SUN), SUN_U, SUN_W, i)
                     hit = sun_distance(world, origin, u, w)
                     out.shadow[y, x] += 1.0 if hit == MISS else 0.0
                     out.shadow_hit[y, x] = hit
@@ -126,12 +132,12 @@ def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool,
 @kernel
 def diffuse_sample(world: World, origin: Vec, n: Vec, key: int, i: int, reference: bool) -> tuple[Vec, float]:
     """What the i-th sample of a white diffuse lobe reflects, and the length of its ray."""
-    u, w = even(key, 0, i)
+    u, w = even(key, LOBE_U, LOBE_W, i)
     d = cosine_direction(u, w)
     density = d[2] / pi
-    light, hit = incoming(world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, 4 + i), 0.16)
+    light, hit = incoming(world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), 0.16)
     if reference:
-        u, w = even(key, 2, i)
+        u, w = even(key, LIGHT_U, LIGHT_W, i)
         emitted, direction, p = sampled_light(world, origin, u, w)
         density = max(dot(direction, n), 0.0) / pi
         light = add(light, scale(emitted, density / (p + density + 1e-30)))
@@ -147,16 +153,16 @@ def specular_sample(
     Both are 0 if the microfacet sends the ray below the surface: a sample all the same.
     """
     light, hit = (0.0, 0.0, 0.0), 0.0
-    u, w = even(key, 0, i)
+    u, w = even(key, LOBE_U, LOBE_W, i)
     d = reflected(v, visible_normal(v, alpha, u, w))
     if d[2] > HORIZON:
         value, density = specular(v, d, f0, alpha)
         found, hit = incoming(
-            world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, 4 + i), max(0.01, alpha)
+            world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), max(0.01, alpha)
         )
         light = scale(mul(found, value), 1.0 / density)
     if reference:
-        u, w = even(key, 2, i)
+        u, w = even(key, LIGHT_U, LIGHT_W, i)
         emitted, direction, p = sampled_light(world, origin, u, w)
         d = to_local(direction, n)
         if p > 0.0 and d[2] > HORIZON:
@@ -166,10 +172,10 @@ def specular_sample(
 
 
 @kernel
-def even(key: int, dimension: int, i: int) -> tuple[float, float]:
+def even(key: int, u_choice: int, w_choice: int, i: int) -> tuple[float, float]:
     """The i-th of a sequence of points that fill the unit square evenly; over many keys each of them is white noise."""
-    u = uniform(key, dimension) + 0.7548776662466927 * i
-    w = uniform(key, dimension + 1) + 0.5698402909980532 * i
+    u = uniform(key, u_choice) + 0.7548776662466927 * i
+    w = uniform(key, w_choice) + 0.5698402909980532 * i
     return u - np.floor(u), w - np.floor(w)
 
 
@@ -181,7 +187,7 @@ def incoming(world: World, origin: Vec, direction: Vec, density: float, key: int
     are at least as rough as `alpha_floor`, which takes caustics away; textures are blurred.
     """
     seen, scattered, throughput = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    first = MISS
+    first, spread = MISS, SPREAD[0] + SPREAD[1] * alpha_floor
     for bounce in range(world.bounces + 1):
         key = hashed(key, bounce)
         s, _ = nearest(world, origin, direction)
@@ -212,12 +218,12 @@ def incoming(world: World, origin: Vec, direction: Vec, density: float, key: int
         if dot(n, direction) > 0.0:
             n = scale(n, -1.0)
         origin = off_surface(along(origin, direction, t), n)
-        albedo, f0, roughness = material(world, s, p_local, n_local, FOOTPRINT * t)
+        albedo, f0, roughness = material(world, s, p_local, n_local, spread * t)
         alpha = max(roughness * roughness, alpha_floor)
         v = above(to_local(scale(direction, -1.0), n))
         mirror = specular_share(albedo, f0, v[2])
 
-        emitted, to_light, p = sampled_light(world, origin, uniform(key, 0), uniform(key, 1))
+        emitted, to_light, p = sampled_light(world, origin, uniform(key, LIGHT_U), uniform(key, LIGHT_W))
         d = to_local(to_light, n)
         if p > 0.0 and d[2] > HORIZON:
             value, other = scattering(v, d, albedo, f0, alpha, mirror)
@@ -225,22 +231,22 @@ def incoming(world: World, origin: Vec, direction: Vec, density: float, key: int
         if world.surroundings[g.SUN_SIZE, 0] > 0.0:
             sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
             d = to_local(sun, n)
-            if d[2] > HORIZON and sun_distance(world, origin, uniform(key, 2), uniform(key, 3)) == MISS:
+            if d[2] > HORIZON and sun_distance(world, origin, uniform(key, SUN_U), uniform(key, SUN_W)) == MISS:
                 value, _ = scattering(v, d, albedo, f0, sun_width(world, alpha), mirror)
                 light = mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0))
                 scattered = add(scattered, mul(throughput, light))
 
-        if uniform(key, 4) < mirror:
-            d = reflected(v, visible_normal(v, alpha, uniform(key, 5), uniform(key, 6)))
+        if uniform(key, LOBE) < mirror:
+            d = reflected(v, visible_normal(v, alpha, uniform(key, LOBE_U), uniform(key, LOBE_W)))
         else:
-            d = cosine_direction(uniform(key, 5), uniform(key, 6))
+            d = cosine_direction(uniform(key, LOBE_U), uniform(key, LOBE_W))
         if d[2] < HORIZON:
             break
         value, density = scattering(v, d, albedo, f0, alpha, mirror)
         throughput = scale(mul(throughput, value), 1.0 / density)
         if bounce > 0:
             survival = min(max(throughput[0], throughput[1], throughput[2]), 0.95)
-            if uniform(key, 7) >= survival:
+            if uniform(key, SURVIVAL) >= survival:
                 break
             throughput = scale(throughput, 1.0 / survival)
         direction = to_world(d, n)
@@ -279,8 +285,12 @@ def material(world: World, s: int, p_local: Vec, n_local: Vec, footprint: float)
     color, roughness, f0 = triple(m, row, g.COLOR), m[row, g.ROUGHNESS], m[row, g.F0]
     kind = np.int64(m[row, g.TEXTURE])
     if kind != PLAIN:
-        u, v, density = texture_coordinates(world, s, p_local, n_local)
-        share = texture(kind, u * m[row, g.SCALE], v * m[row, g.SCALE], footprint * density * m[row, g.SCALE])
+        cells = m[row, g.SCALE] * g.texture_density(world, s)
+        if footprint * cells < 1.0:
+            u, v = texture_coordinates(world, s, p_local, n_local)
+            share = texture(kind, u * cells, v * cells, footprint * cells)
+        else:
+            share = MEANS[kind]
         color = mix(color, triple(m, row, g.COLOR2), share)
         roughness += (m[row, g.ROUGHNESS + 1] - roughness) * share
     roughness = max(roughness, ROUGHNESS_FLOOR)
@@ -310,11 +320,11 @@ def sky(world: World, direction: Vec) -> Vec:
 def sampled_light(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, Vec, float]:
     """A point on an emitter, seen from `origin`: radiance that arrives, direction, and its density; 0 if hidden."""
     nothing = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0
-    if world.lights.shape[0] == 0:
+    if world.light_count == 0:
         return nothing
     left = u * total_importance(world, origin)
     s, weight = world.lights[0], 0.0
-    for k in range(world.lights.shape[0]):
+    for k in range(world.light_count):
         s = world.lights[k]
         weight = importance(world, s, origin)
         if left < weight:
@@ -347,7 +357,7 @@ def importance(world: World, s: int, origin: Vec) -> float:
 @kernel
 def total_importance(world: World, origin: Vec) -> float:
     total = 0.0
-    for k in range(world.lights.shape[0]):
+    for k in range(world.light_count):
         total += importance(world, world.lights[k], origin)
     return total
 

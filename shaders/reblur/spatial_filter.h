@@ -93,7 +93,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
 
         const Mask known = c.w >= Float(0.f);
         Float h_norm = c.w;
-        if (prepass && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
+        if (prepass && !specular) h_norm = mean_distance(a, p); else if (prepass && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
         const Float h = h_norm * hit_distance_scale(frame, z, spread), hit_factor = sat(h / frustum_span(frame, z));
 
         // Radius. Its square, the area, is what shrinks with the history.
@@ -145,7 +145,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
             w = select(same, w, Float(0.f));
 
             const Mask sighted = value.w >= Float(0.f);
-            Float hit = long_tailed_weight((value.w - c.w) * hit_scale) + hit_floor;
+            Float hit = prepass && !specular ? Float(1.f) : long_tailed_weight((value.w - c.w) * hit_scale) + hit_floor;
             if constexpr (prepass && specular) {
                 const Float hs = value.w * hit_distance_scale(frame, s.view_z, lobe_spread_half(rs));
                 random = hash(random);
@@ -189,8 +189,8 @@ template <Lobe L, Stage S> struct SpatialFilter {
     // The distance of a sample that found none, for its radius: the mean of its four neighbours, else as of a miss.
     DN_FN static Float mean_distance(const Args& a, const Pixel& p) {
         Float sum(0.f), total(0.f);
-        for (int k = 0; k < 4; k++) {
-            const Float h = fetch(a.signal, p, k < 2 ? 2 * k - 1 : 0, k < 2 ? 0 : 2 * k - 5).w;
+        for (int k = 0; k < 9; k++) {
+            const Float h = fetch(a.signal, p, k%3-1, k/3-1).w;
             sum = sum + max(h, Float(0.f));
             total = total + select(h >= Float(0.f), Float(1.f), Float(0.f));
         }

@@ -108,20 +108,26 @@ template <Signals S> struct TemporalAccumulation {
         const Float parallax_max = max(parallax1, parallax2), parallax_min = min(parallax1, parallax2);
 
         pt.threshold = disocclusion_threshold(a, frame, p, pt, parallax_max);
-        const Footprint surface = surface_footprint(a, frame, pt, motion, parallax_max);
+        Float3 past_normal;
+        const Footprint surface = surface_footprint(a, frame, pt, motion, parallax_max, past_normal);
+        // A surface that turned sees other light: a rolling ball keeps its texture, not its shading. What resampling a bumpy surface (one that
+        // leaves the mean of its neighbours) and the encoding explain is not a turn.
+        const Float bump = length(pt.n - (normal(tile, 1, 0) + normal(tile, -1, 0) + normal(tile, 0, 1) + normal(tile, 0, -1)) * Float(0.25f));
+        const Float turned = max(acos_acute(dot(pt.n, past_normal)) - bump - Float(0.005f), Float(0.f));
 
         // Footprint quality: coverage, and the stretch of a surface that turned towards the camera.
         const Float3 prev_view = frame.orthographic != 0.f ? Float3{Float(-frame.prev_world_to_view[8]), Float(-frame.prev_world_to_view[9]), Float(-frame.prev_world_to_view[10])}
                                                            : normalize(delta - motion.world);
         const Float stretch = (abs(dot(pt.n, prev_view)) + Float(1e-3f)) / (pt.n_dot_v + Float(1e-3f));
-        const Float quality = sqrt(sat(coverage(surface))) * mix(Float(0.1f), Float(1.f), sat(square(stretch)));
+        const Float covered = coverage(surface), stretched = mix(Float(0.1f), Float(1.f), sat(square(stretch)));
 
         if constexpr (has_diffuse(S)) {
-            const Float frames = trusted_length(a.prev_frames_diffuse, surface, quality, a.diffuse_confidence, frame, motion.uv, a.max_frames);
-            blend<Lobe::diffuse>(a, frame, p, pt, surface, motion.uv, min(frames, Float(a.max_frames)), min(frames, Float(a.max_frames)), Float(1.f));
+            const Float frames = trusted_length(a.prev_frames_diffuse, surface, sat(Float(4.f) * covered) * stretched, a.diffuse_confidence, frame, motion.uv, a.max_frames);
+            const Float limited = min(frames, Float(0.25f) / max(turned, Float(1e-3f)));
+            blend<Lobe::diffuse>(a, frame, p, pt, surface, motion.uv, limited, limited, Float(1.f));
         }
         if constexpr (has_specular(S))
-            specular(a, frame, p, pt, tile, motion, step, parallax1, parallax_max, parallax_min, surface, quality);
+            specular(a, frame, p, pt, tile, motion, step, parallax1, parallax_max, parallax_min, surface, sqrt(sat(covered)) * stretched, turned, past_normal);
         else
             store(a.reprojection, p, footprint_bits(surface) | select(surface.cubic, Int(1 << 15), Int(0)));
     }
@@ -153,8 +159,9 @@ template <Signals S> struct TemporalAccumulation {
 
     // The 4x4 texels around the previous position without the corners: one group of three for each bilinear tap. A tap is valid if its
     // group shows the expected depth, its normal fits, and it lies in the picture.
-    DN_FN static Footprint surface_footprint(const Args& a, const FrameConstants& frame, const Point& pt, const SurfaceMotion& motion, Float parallax_max) {
+    DN_FN static Footprint surface_footprint(const Args& a, const FrameConstants& frame, const Point& pt, const SurfaceMotion& motion, Float parallax_max, Float3& past_normal) {
         Footprint f;
+        past_normal = {Float(0.f), Float(0.f), Float(1e-6f)};
         f.taps = bilinear_at_uv(frame, motion.uv);
         // A static pixel accepts normals up to 103 degrees apart, a moving one up to 89.
         const Float cos_limit = Float(0.0174524f) - Float(0.25f) * linear_step(0.25f, 0.f, parallax_max);
@@ -164,17 +171,21 @@ template <Signals S> struct TemporalAccumulation {
         for (int k = 0; k < 4; k++) {
             const Int x = tap_x(f.taps, k), y = tap_y(f.taps, k), out_x(k & 1 ? 1 : -1), out_y(k >> 1 ? 1 : -1);
             const Surface inner = gather(a.prev_guide, x, y);
-            Mask ok = pt.remembered && texel_inside(frame, x, y) && dot(decode_normal(inner.packed), pt.n_average) > cos_limit;
+            const Float3 ns = decode_normal(inner.packed);
+            Mask ok = pt.remembered && texel_inside(frame, x, y) && dot(ns, pt.n_average) > cos_limit;
             ok = ok && is_surface(frame, inner.view_z) && abs(inner.view_z - motion.view_z) <= tolerance;
-            const Surface left = gather(a.prev_guide, x + out_x, y), up = gather(a.prev_guide, x, y + out_y);
-            ok = ok && abs(left.view_z - motion.view_z) <= tolerance && abs(up.view_z - motion.view_z) <= tolerance;
-            if (a.prev_material.present())
-                ok = ok && same_material(gather(a.prev_material, x, y), pt.material, a.min_material) &&
-                     same_material(gather(a.prev_material, x + out_x, y), pt.material, a.min_material) &&
-                     same_material(gather(a.prev_material, x, y + out_y), pt.material, a.min_material);
+            const Surface side = gather(a.prev_guide, x + out_x, y), above = gather(a.prev_guide, x, y + out_y);
+            Mask around = abs(side.view_z - motion.view_z) <= tolerance && abs(above.view_z - motion.view_z) <= tolerance;
+            if (a.prev_material.present()) {
+                ok = ok && same_material(gather(a.prev_material, x, y), pt.material, a.min_material);
+                around = around && same_material(gather(a.prev_material, x + out_x, y), pt.material, a.min_material) &&
+                         same_material(gather(a.prev_material, x, y + out_y), pt.material, a.min_material);
+            }
             f.valid[k] = select(ok, Float(1.f), Float(0.f));
-            f.cubic = f.cubic && ok;
+            f.cubic = f.cubic && ok && around;
+            past_normal = past_normal + ns * (f.valid[k] * f.taps.weight[k]);
         }
+        past_normal = normalize(past_normal);
         return f;
     }
 
@@ -245,7 +256,7 @@ template <Signals S> struct TemporalAccumulation {
     // ---- specular: two candidates for the past, surface motion and virtual motion, and how much each is believed
 
     DN_FN static void specular(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Tile& tile, const SurfaceMotion& motion, Float2 step, Float parallax1, Float parallax_max,
-                               Float parallax_min, const Footprint& surface, Float quality) {
+                               Float parallax_min, const Footprint& surface, Float quality, Float turned, Float3 surface_past_normal) {
         const Float3 delta = to_vec(frame.camera_delta);
         const Float h = nearest_tracking(tile);
         const Mask attached = Mask(a.material.present() && frame.camera_attached_material >= 0) && pt.material == Int(frame.camera_attached_material);
@@ -331,7 +342,7 @@ template <Signals S> struct TemporalAccumulation {
 
         // ---- confidence in surface motion: the angle the view moved, against the lobe
         const Float slow = sat(length(to_pixels(frame, motion.uv - pt.uv)) * Float(4.f));
-        const Float view_angle = atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow);
+        const Float view_angle = atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow) + Float(2.f) * turned;
         const Float4 current = fetch(a.specular, p);
         const Float past_distance = gather(a.history_specular, to_int(clamp(to_pixels(frame, motion.uv).x, Float(0.f), Float(float(frame.width)))),
                                            to_int(clamp(to_pixels(frame, motion.uv).y, Float(0.f), Float(float(frame.height))))).w;
@@ -343,9 +354,7 @@ template <Signals S> struct TemporalAccumulation {
         const Float conf_surface = mix(square(square(open)), Float(1.f), linear_step(0.8f, 0.9f, roughness));
 
         // ---- limits of both lengths
-        Float n_dot_n_surface(0.f);
-        for (int i = 0; i < 4; i++)
-            n_dot_n_surface = n_dot_n_surface + dot(decode_normal(gather(a.prev_guide, tap_x(surface.taps, i), tap_y(surface.taps, i)).packed), pt.n_average) * surface.taps.weight[i];
+        const Float n_dot_n_surface = dot(surface_past_normal, pt.n_average);
         const Float responsive = smooth_step(max(roughness, Float(1e-3f)) * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
         const Float spread = lobe_spread_quarter(roughness), exponent = mix(Float(32.f), Float(1.f), spread) * (Float(1.f) - responsive);
         const Float base = mix(spread, Float(1.f), responsive), max_frames(a.max_frames);

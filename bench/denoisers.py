@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What whole denoisers cost: time by size, threads, lobes and instruction set, and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from denoise import _core
+
+from . import machine
+from .frames import LOBES, Motion, make_frames
+from .measure import Sample, Subject, in_turn, spread
+from .report import Report
+
+# 16:9 by number of lines; the lines grow by a factor of 12 in all, the pixels by 144.
+SIZES = {
+    "180p": (320, 180),
+    "360p": (640, 360),
+    "540p": (960, 540),
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+    "1440p": (2560, 1440),
+    "2160p": (3840, 2160),
+}
+LOBE_SETS = {"both lobes": LOBES, "diffuse": ("diffuse",), "specular": ("specular",)}
+WARM_UP = 12  # frames: enough for the time of a frame, see README.md
+
+_LOBES_LINES = 1080  # single lobes are measured at the largest size up to this one
+_ISA_LINES = 360  # and instruction sets at the largest up to this one: the scalar one is slow
+
+
+def measure(
+    sizes: Mapping[str, tuple[int, int]] = SIZES,
+    threads: Sequence[int] = (1, 2),
+    *,
+    motion: Motion = "moving",
+    warm_up: int = WARM_UP,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Times ReBLUR with both lobes at each size, single lobes and each instruction set at one size each.
+
+    The rows "speed-up" are CPU-bound time on one thread by that on several; "growth" is the exponent e of the fit
+    time ~ pixels^e over all sizes: 1 is linear.
+    """
+    facts = machine.facts()
+    rows: dict[str, dict[str, float]] = {}
+    times: dict[int, list[float]] = {count: [] for count in threads}
+    for name, size in sizes.items():
+        progress(f"{name}, both lobes")
+        frames = make_frames(*size, motion)
+        subjects = {count: Subject(frames, threads=count) for count in threads}
+        samples = _race(subjects, warm_up)
+        for count, found in samples.items():
+            rows[f"{name}, {_count(count)}"] = _row(subjects[count], found)
+            times[count].append(median(sample.wall for sample in found))
+    for count in threads[1:]:
+        for index, name in enumerate(sizes):
+            rows[f"speed-up {name}, {_count(count)}"] = {"ratio": times[threads[0]][index] / times[count][index]}
+    pixels = [width * height for width, height in sizes.values()]
+    if len(pixels) > 1:
+        for count in threads:
+            exponent, _ = np.polyfit(np.log(pixels), np.log(times[count]), 1)
+            rows[f"growth, {_count(count)}"] = {"ratio": float(exponent)}
+
+    name, size = _largest(sizes, _LOBES_LINES)
+    progress(f"{name}, single lobes")
+    alone = {label: Subject(make_frames(*size, motion, lobes)) for label, lobes in LOBE_SETS.items()}
+    for label, found in _race(alone, warm_up).items():
+        rows[f"{name}, {label}, {_count(alone[label].threads)}"] = _row(alone[label], found)
+
+    name, size = _largest(sizes, _ISA_LINES)
+    progress(f"{name}, instruction sets")
+    frames = make_frames(*size, motion)
+    usable = [isa for isa, reason in _core.backends().items() if not reason and isa != "emulated_cuda"]
+    variants = {isa: Subject(frames, isa) for isa in usable}
+    by_isa = _race(variants, warm_up)
+    best = min(median(sample.cpu for sample in found) for found in by_isa.values())
+    for isa, found in by_isa.items():
+        rows[f"{name}, {isa}"] = {**_row(variants[isa], found), "ratio": median(s.cpu for s in found) / best}
+    setup = {"sizes": " ".join(sizes), "threads": list(threads), "camera": motion, "warm_up": warm_up}
+    return Report("denoisers", facts, setup, rows)
+
+
+def _race(subjects: Mapping[str, Subject] | Mapping[int, Subject], warm_up: int) -> dict:
+    for subject in subjects.values():
+        subject.warm_up(warm_up)
+    return in_turn(subjects)
+
+
+def _row(subject: Subject, samples: list[Sample]) -> dict[str, float]:
+    memory = subject.denoiser.memory
+    found = spread("cpu_ms", [sample.cpu for sample in samples]) | spread("wall_ms", [sample.wall for sample in samples])
+    found["ns_per_pixel"] = found["cpu_ms"] * 1e6 / subject.pixels
+    return {**found, "permanent_mb": memory.permanent / 1e6, "transient_mb": memory.transient / 1e6}
+
+
+def _largest(sizes: Mapping[str, tuple[int, int]], lines: int) -> tuple[str, tuple[int, int]]:
+    """The largest size of at most so many lines, else the smallest."""
+    fitting = [item for item in sizes.items() if item[1][1] <= lines]
+    return max(fitting, key=lambda item: item[1]) if fitting else min(sizes.items(), key=lambda item: item[1])
+
+
+def _count(threads: int) -> str:
+    return f"{threads} thread{'s' if threads > 1 else ''}"

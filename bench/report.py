@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One form for all results: JSON with the machine's facts, the same as a table, and the ratios of two of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from denoise.sequences import write_json
+
+# Column of a report -> its title and format. Columns that are not listed are in the JSON only.
+COLUMNS = {
+    "ms": ("ms", ".2f"),
+    "wall_ms": ("wall ms", ".1f"),
+    "cpu_ms": ("CPU ms", ".1f"),
+    "ns_per_pixel": ("ns/px", ".1f"),
+    "bytes_per_pixel": ("B/px", ".0f"),
+    "gb_per_s": ("GB/s", ".2f"),
+    "ceiling_share": ("of copy", ".1%"),
+    "of_frame": ("of frame", ".1%"),
+    "permanent_mb": ("permanent MB", ".1f"),
+    "transient_mb": ("transient MB", ".1f"),
+    "ratio": ("ratio", ".3f"),
+    "us": ("µs", ".1f"),
+    "flip": ("FLIP ↓", ".4f"),
+    "psnr": ("PSNR ↑", ".2f"),
+    "ssim": ("SSIM ↑", ".4f"),
+    "relmse": ("relMSE ↓", ".4f"),
+    "energy": ("energy → 1", ".3f"),
+    "trmse": ("tRMSE ↓", ".4f"),
+    "trmse_static": ("static ↓", ".4f"),
+    "trmse_warped": ("warped ↓", ".4f"),
+}
+# What two reports are compared by, as far as they have it.
+COMPARED = ("ms", "wall_ms", "cpu_ms", "us", "permanent_mb", "transient_mb", "ratio", *list(COLUMNS)[-8:])
+# Of these columns the least and the greatest are shown beside the median.
+_SPREADS = ("ms", "us")
+
+Row = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one command measured.
+
+    benchmark  the command
+    machine    see machine.facts()
+    setup      what was measured: size, instruction set, threads, ...
+    rows       name -> column -> figure; the first of each kind is the median of its runs
+    """
+
+    benchmark: str
+    machine: Mapping[str, Any]
+    setup: Mapping[str, Any]
+    rows: Mapping[str, Row]
+
+    def write(self, path: str | Path) -> None:
+        write_json(Path(path), asdict(self))
+
+    def table(self) -> Table:
+        shown = [column for column in COLUMNS if any(column in row for row in self.rows.values())]
+        table = Table("")
+        for column in shown:
+            table.add_column(COLUMNS[column][0], justify="right")
+            if column in _SPREADS:
+                table.add_column("min to max", justify="right")
+        for name, row in self.rows.items():
+            cells = []
+            for column in shown:
+                form = COLUMNS[column][1]
+                cells.append(_cell(row.get(column), form))
+                if column in _SPREADS:
+                    low, high = row.get(f"{column}_min"), row.get(f"{column}_max")
+                    cells.append("" if low is None else f"{_cell(low, form)} to {_cell(high, form)}")
+            table.add_row(name, *cells)
+        return table
+
+    def show(self) -> None:
+        console = _console()
+        console.print(f"{self.benchmark}: {_words(self.setup)}", highlight=False)
+        console.print(f"on {_words(self.machine)}", highlight=False)
+        console.print(self.table())
+
+
+def read(path: str | Path) -> Report:
+    """A report from its JSON. ValueError if the file holds something else."""
+    try:
+        return Report(**json.loads(Path(path).read_text()))
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}: not a report of this program") from None
+
+
+def ratios(new: Report, old: Report) -> dict[str, dict[str, float]]:
+    """new / old of every figure that both have and that can be compared. ValueError for two different benchmarks."""
+    if new.benchmark != old.benchmark:
+        raise ValueError(f"cannot compare a report of '{new.benchmark}' with one of '{old.benchmark}'")
+    found = {}
+    for name in new.rows:
+        both = {
+            column: (new.rows[name].get(column), old.rows.get(name, {}).get(column))
+            for column in COMPARED
+            if column in new.rows[name]
+        }
+        row = {column: a / b for column, (a, b) in both.items() if a is not None and b}
+        if row:
+            found[name] = row
+    return found
+
+
+def show_ratios(new: Report, old: Report) -> None:
+    """Prints the ratios, and what else differs between the two measurements."""
+    found = ratios(new, old)
+    console = _console()
+    for title, a, b in (("setup", new.setup, old.setup), ("machine", new.machine, old.machine)):
+        for key in sorted(a.keys() | b.keys()):
+            if a.get(key) != b.get(key) and key not in ("date", "load_average", "copy"):
+                console.print(f"{title} {key}: {a.get(key)}, was {b.get(key)}", highlight=False)
+    shown = [column for column in COMPARED if any(column in row for row in found.values())]
+    table = Table("new / old", *(COLUMNS[column][0] for column in shown))
+    for name, row in found.items():
+        table.add_row(name, *(_cell(row.get(column), ".3f") for column in shown))
+    console.print(table)
+
+
+def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(*titles)
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=160)  # a pipe has no width to fit into
