@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements of speed, memory and quality: `python -m bench COMMAND` from the repository, with an editable install."""
+"""Measures speed, memory and quality: `python -m bench COMMAND` in the repository, with an editable install."""

@@ -12,7 +12,7 @@ from denoise import _core
 
 from . import machine
 from .frames import LOBES, Motion, make_frames
-from .measure import Sample, Subject, in_turn, spread
+from .measure import Key, Sample, Subject, in_turn, spread
 from .report import Report
 
 # 16:9 by number of lines; the lines grow by a factor of 12 in all, the pixels by 144.
@@ -26,7 +26,7 @@ SIZES = {
     "2160p": (3840, 2160),
 }
 LOBE_SETS = {"both lobes": LOBES, "diffuse": ("diffuse",), "specular": ("specular",)}
-WARM_UP = 12  # frames: enough for the time of a frame, see README.md
+WARM_UP = 12  # frames; from the third on, the time of a frame does not change any more
 
 _LOBES_LINES = 1080  # single lobes are measured at the largest size up to this one
 _ISA_LINES = 360  # and instruction sets at the largest up to this one: the scalar one is slow
@@ -42,12 +42,13 @@ def measure(
 ) -> Report:
     """Times ReBLUR with both lobes at each size, single lobes and each instruction set at one size each.
 
-    The rows "speed-up" are CPU-bound time on one thread by that on several; "growth" is the exponent e of the fit
-    time ~ pixels^e over all sizes: 1 is linear.
+    The rows "speed-up" are the wall time with the first number of threads by that with another; "growth" is the
+    exponent e of the fit CPU time ~ pixels^e over all sizes: 1 is linear. Instruction sets are compared by CPU time.
     """
     facts = machine.facts()
     rows: dict[str, dict[str, float]] = {}
     times: dict[int, list[float]] = {count: [] for count in threads}
+    work: dict[int, list[float]] = {count: [] for count in threads}
     for name, size in sizes.items():
         progress(f"{name}, both lobes")
         frames = make_frames(*size, motion)
@@ -56,13 +57,14 @@ def measure(
         for count, found in samples.items():
             rows[f"{name}, {_count(count)}"] = _row(subjects[count], found)
             times[count].append(median(sample.wall for sample in found))
+            work[count].append(median(sample.cpu for sample in found))
     for count in threads[1:]:
         for index, name in enumerate(sizes):
             rows[f"speed-up {name}, {_count(count)}"] = {"ratio": times[threads[0]][index] / times[count][index]}
     pixels = [width * height for width, height in sizes.values()]
     if len(pixels) > 1:
         for count in threads:
-            exponent, _ = np.polyfit(np.log(pixels), np.log(times[count]), 1)
+            exponent, _ = np.polyfit(np.log(pixels), np.log(work[count]), 1)
             rows[f"growth, {_count(count)}"] = {"ratio": float(exponent)}
 
     name, size = _largest(sizes, _LOBES_LINES)
@@ -84,7 +86,7 @@ def measure(
     return Report("denoisers", facts, setup, rows)
 
 
-def _race(subjects: Mapping[str, Subject] | Mapping[int, Subject], warm_up: int) -> dict:
+def _race(subjects: Mapping[Key, Subject], warm_up: int) -> dict[Key, list[Sample]]:
     for subject in subjects.values():
         subject.warm_up(warm_up)
     return in_turn(subjects)
@@ -92,7 +94,9 @@ def _race(subjects: Mapping[str, Subject] | Mapping[int, Subject], warm_up: int)
 
 def _row(subject: Subject, samples: list[Sample]) -> dict[str, float]:
     memory = subject.denoiser.memory
-    found = spread("cpu_ms", [sample.cpu for sample in samples]) | spread("wall_ms", [sample.wall for sample in samples])
+    found = spread("cpu_ms", [sample.cpu for sample in samples]) | spread(
+        "wall_ms", [sample.wall for sample in samples]
+    )
     found["ns_per_pixel"] = found["cpu_ms"] * 1e6 / subject.pixels
     return {**found, "permanent_mb": memory.permanent / 1e6, "transient_mb": memory.transient / 1e6}
 

@@ -44,7 +44,12 @@ _SPHERES = (((-1.0, 0.6, 3.6), 0.6), ((0.2, 0.35, 2.6), 0.35), ((1.5, 1.1, 5.6),
 
 
 def make_frames(
-    width: int, height: int, motion: Motion = "moving", lobes: tuple[str, ...] = LOBES, count: int = FRAMES, seed: int = 0
+    width: int,
+    height: int,
+    motion: Motion = "moving",
+    lobes: tuple[str, ...] = LOBES,
+    count: int = FRAMES,
+    seed: int = 0,
 ) -> list[Inputs]:
     """`count` consecutive frames that may be repeated for ever: the frame before the first is the last.
 
@@ -53,9 +58,9 @@ def make_frames(
     lobes          which of "diffuse" and "specular"
     seed           chooses the noise; nothing else does
 
-    Each frame is a dict of the keywords of `denoise.Frame`: radiance, hit distances, normal, roughness (0.05 to 0.9) and
-    motion as float16, view_z as float32. About a quarter of the samples found no light, a tenth of the rays left the
-    scene, and a tenth of the specular ones went below the surface (distance 0, no light).
+    Each frame is a dict of the keywords of `denoise.Frame`: radiance, hit distances, normal, roughness (0.05 to 0.9)
+    and motion as float16, view_z as float32. About a quarter of the samples found no light, a tenth of the rays left
+    the scene, and a tenth of the specular ones went below the surface (distance 0, no light).
     """
     turns = [2 * pi * index / count if motion == "moving" else 0.0 for index in range(-1, count)]
     cameras = [_camera(turn, count, width, height) for turn in turns]
@@ -76,7 +81,7 @@ def _camera(turn: float, count: int, width: int, height: int) -> Camera:
     view[:3, :3] = around_x @ around_y
     view[:3, 3] = -view[:3, :3] @ eye
     focal = 1 / tan(_FIELD_OF_VIEW / 2)
-    clip = [[focal * height / width, 0, 0, 0], [0, focal, 0, 0], [0, 0, 1, -0.1], [0, 0, 1, 0]]
+    clip = np.array([[focal * height / width, 0, 0, 0], [0, focal, 0, 0], [0, 0, 1, -0.1], [0, 0, 1, 0]])
     return Camera(world_to_view=view, view_to_clip=clip)
 
 

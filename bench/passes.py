@@ -27,8 +27,8 @@ def measure(
 ) -> Report:
     """Times every pass whose name matches the regular expression `select`, and the whole frame.
 
-    Bytes are those of `describe()`: each texel of each image read or written once. GB/s of a pass are these bytes by its
-    wall time, `ceiling_share` is that against the copy of memory in machine.copy_ceiling(), with as many threads.
+    Bytes are those of `describe()`: each texel of each image read or written once. GB/s of a pass are these bytes by
+    its wall time; `ceiling_share` is that against copying memory with as many threads, see machine.copy_ceiling().
     """
     facts = machine.facts()
     subject = Subject(make_frames(width, height, motion, lobes), isa, threads)
@@ -64,7 +64,7 @@ def measure(
         "camera": motion,
         "warm_up": warm_up,
         "runs": len(samples),
-        "copy": copy,
+        **{f"copy_{name}": round(value, 2) for name, value in copy.items()},
     }
     return Report("passes", facts, setup, rows)
 

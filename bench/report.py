@@ -28,6 +28,9 @@ COLUMNS = {
     "transient_mb": ("transient MB", ".1f"),
     "ratio": ("ratio", ".3f"),
     "us": ("µs", ".1f"),
+    "lag_diff": ("lag diff", ".3f"),
+    "lag_spec": ("lag spec", ".3f"),
+    "lag_composite": ("lag", ".3f"),
     "flip": ("FLIP ↓", ".4f"),
     "psnr": ("PSNR ↑", ".2f"),
     "ssim": ("SSIM ↑", ".4f"),
@@ -37,10 +40,11 @@ COLUMNS = {
     "trmse_static": ("static ↓", ".4f"),
     "trmse_warped": ("warped ↓", ".4f"),
 }
-# What two reports are compared by, as far as they have it.
-COMPARED = ("ms", "wall_ms", "cpu_ms", "us", "permanent_mb", "transient_mb", "ratio", *list(COLUMNS)[-8:])
-# Of these columns the least and the greatest are shown beside the median.
-_SPREADS = ("ms", "us")
+# What two reports are not compared by: it follows from the rest.
+_DERIVED = ("ns_per_pixel", "gb_per_s", "ceiling_share", "of_frame")
+# What is shown of the machine; and what may differ between two reports without a word.
+_SHOWN_FACTS = ("processor", "cores_usable", "load_average", "compiler", "version", "revision")
+_PASSING = ("date", "load_average", "runs", "copy_gb_per_s", "copy_gb_per_s_median")
 
 Row = Mapping[str, float | None]
 
@@ -66,16 +70,17 @@ class Report:
     def table(self) -> Table:
         shown = [column for column in COLUMNS if any(column in row for row in self.rows.values())]
         table = Table("")
+        spreads = [column for column in ("ms", "us") if any(f"{column}_min" in row for row in self.rows.values())]
         for column in shown:
             table.add_column(COLUMNS[column][0], justify="right")
-            if column in _SPREADS:
+            if column in spreads:
                 table.add_column("min to max", justify="right")
         for name, row in self.rows.items():
             cells = []
             for column in shown:
                 form = COLUMNS[column][1]
                 cells.append(_cell(row.get(column), form))
-                if column in _SPREADS:
+                if column in spreads:
                     low, high = row.get(f"{column}_min"), row.get(f"{column}_max")
                     cells.append("" if low is None else f"{_cell(low, form)} to {_cell(high, form)}")
             table.add_row(name, *cells)
@@ -84,7 +89,7 @@ class Report:
     def show(self) -> None:
         console = _console()
         console.print(f"{self.benchmark}: {_words(self.setup)}", highlight=False)
-        console.print(f"on {_words(self.machine)}", highlight=False)
+        console.print(f"on {_words({key: self.machine[key] for key in _SHOWN_FACTS})}", highlight=False)
         console.print(self.table())
 
 
@@ -101,16 +106,10 @@ def ratios(new: Report, old: Report) -> dict[str, dict[str, float]]:
     if new.benchmark != old.benchmark:
         raise ValueError(f"cannot compare a report of '{new.benchmark}' with one of '{old.benchmark}'")
     found = {}
-    for name in new.rows:
-        both = {
-            column: (new.rows[name].get(column), old.rows.get(name, {}).get(column))
-            for column in COMPARED
-            if column in new.rows[name]
-        }
-        row = {column: a / b for column, (a, b) in both.items() if a is not None and b}
-        if row:
-            found[name] = row
-    return found
+    for name in new.rows.keys() & old.rows.keys():
+        pairs = {column: (new.rows[name].get(column), old.rows[name].get(column)) for column in _compared()}
+        found[name] = {column: a / b for column, (a, b) in pairs.items() if a is not None and b}
+    return {name: found[name] for name in new.rows if found.get(name)}
 
 
 def show_ratios(new: Report, old: Report) -> None:
@@ -119,9 +118,9 @@ def show_ratios(new: Report, old: Report) -> None:
     console = _console()
     for title, a, b in (("setup", new.setup, old.setup), ("machine", new.machine, old.machine)):
         for key in sorted(a.keys() | b.keys()):
-            if a.get(key) != b.get(key) and key not in ("date", "load_average", "copy"):
+            if a.get(key) != b.get(key) and key not in _PASSING:
                 console.print(f"{title} {key}: {a.get(key)}, was {b.get(key)}", highlight=False)
-    shown = [column for column in COMPARED if any(column in row for row in found.values())]
+    shown = [column for column in _compared() if any(column in row for row in found.values())]
     table = Table("new / old", *(COLUMNS[column][0] for column in shown))
     for name, row in found.items():
         table.add_row(name, *(_cell(row.get(column), ".3f") for column in shown))
@@ -133,6 +132,10 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     _console().print(table)
+
+
+def _compared() -> list[str]:
+    return [column for column in COLUMNS if column not in _DERIVED]
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -59,6 +59,12 @@ template <> struct Texel<R8U> {
     DN_FN static Int gather(const uint8_t* base, Int offset) { return gather_u8(base, offset); }
     DN_FN static void store(uint8_t* p, Int v) { store_u8(p, v); }
 };
+template <> struct Texel<R16U> {
+    using Value = Int;
+    DN_FN static Int load(const uint8_t* p) { return load_u16(p); }
+    DN_FN static Int gather(const uint8_t* base, Int offset) { return gather_u16(base, offset); }
+    DN_FN static void store(uint8_t* p, Int v) { store_u16(p, v); }
+};
 template <> struct Texel<R16F> {
     using Value = Float;
     DN_FN static Float load(const uint8_t* p) { return half_to_float(load_u16(p)); }

@@ -19,6 +19,10 @@ struct R8U {  // one unsigned integer
     static constexpr int bytes = 1;
     static constexpr const char* name = "R8U";
 };
+struct R16U {
+    static constexpr int bytes = 2;
+    static constexpr const char* name = "R16U";
+};
 struct R16F {
     static constexpr int bytes = 2;
     static constexpr const char* name = "R16F";

@@ -64,13 +64,15 @@ struct Footprint {
     Mask cubic;      // all twelve texels of a Catmull-Rom fetch are valid
 };
 DN_FN Float coverage(const Footprint& f) { return f.valid[0] * f.taps.weight[0] + f.valid[1] * f.taps.weight[1] + f.valid[2] * f.taps.weight[2] + f.valid[3] * f.taps.weight[3]; }
-DN_FN Int footprint_bits(const Footprint& f) {
-    Int bits(0);
-    for (int k = 0; k < 4; k++) bits = bits | select(f.valid[k] > Float(0.f), Int(1 << k), Int(0));
+// A footprint in nine bits: the weight of each tap in thirds, and whether it is cubic.
+DN_FN Int encode_footprint(const Footprint& f) {
+    Int bits = select(f.cubic, Int(256), Int(0));
+    for (int k = 0; k < 4; k++) bits = bits | shift_left(to_int(sat(f.valid[k]) * Float(3.f) + Float(0.5f)), 2 * k);
     return bits;
 }
-DN_FN void footprint_from_bits(Int bits, Float valid[4]) {
-    for (int k = 0; k < 4; k++) valid[k] = to_float(shift_right(bits, k) & Int(1));
+DN_FN void decode_footprint(Int bits, Footprint& f) {
+    for (int k = 0; k < 4; k++) f.valid[k] = to_float(shift_right(bits, 2 * k) & Int(3)) * Float(1.f / 3.f);
+    f.cubic = (bits & Int(256)) != Int(0);
 }
 // History through a footprint: sharp where all texels are valid, else the valid ones of the four.
 template <class F> DN_FN typename Texel<F>::Value fetch_history(const FrameConstants& frame, const Image<F>& image, const Footprint& f, Float2 uv) {
@@ -88,15 +90,17 @@ template <class F> DN_FN typename Texel<F>::Value fetch_history(const FrameConst
 
 // ---- virtual motion: a reflection moves like the image behind (or before) a curved mirror
 
-// Thin mirror: curvature k in 1/world, hit distance h, lobe factor f. For k = 0 the image lies h * f behind the surface.
-DN_FN Float3 virtual_point(Float3 world, Float3 prev_world, Float3 view, Float n_dot_v, Float lobe_cosine, Float factor, Float curvature, Float h) {
+// Thin mirror with curvature 1/world, hit distance h and lobe factor f: where the image of what this pixel reflects was in the last frame.
+// For a flat mirror the image lies h * f behind the surface. `step` is the surface's own motion, last position minus this one: a mirror with
+// magnification m that moves takes its image along by 1 - m across and 1 + m^2 along the normal (flat: 0 and 2; strongly convex: 1 and 1).
+DN_FN Float3 virtual_point(Float3 world, Float3 step, Float3 n, Float3 view, Float n_dot_v, Float lobe_cosine, Float factor, Float curvature, Float h) {
     Float denominator = Float(1.f) + Float(2.f) * curvature * h * lobe_cosine;
     denominator = select(abs(denominator) < Float(1e-4f), Float(1e-4f), denominator);
-    Float g = Float(-1.f) / denominator;
-    g = g / (Float(1.f) + length(world) * (Float(1.f) - n_dot_v) * max(curvature, Float(0.f)));  // damped at the silhouette
-    const Float elongation = factor * h * abs(g), closeness = sat(elongation / (h + Float(1e-6f)));
-    const Float sign = select(g < Float(0.f), Float(-1.f), Float(1.f));
-    return mix(prev_world, world, closeness) + view * (sign * elongation);
+    Float magnification = Float(1.f) / denominator;
+    magnification = magnification / (Float(1.f) + length(world) * (Float(1.f) - n_dot_v) * max(curvature, Float(0.f)));  // damped at the silhouette
+    magnification = magnification * factor;
+    const Float m = clamp(magnification, Float(-1.f), Float(1.f)), along = dot(step, n);
+    return world - view * (magnification * h) + (step - n * along) * (Float(1.f) - m) + n * (along * (Float(1.f) + m * m));
 }
 
 }  // namespace denoise::DN_TARGET

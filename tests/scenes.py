@@ -326,7 +326,7 @@ def mirror_wall(
     position = view.plane((0, 0, WALL))
     virtual = view.plane((0, 0, image))
     size = pixel_at(lens, image)
-    shown = checker(virtual[0, :, 0], virtual[:, 0, 1], 9 * size, size)
+    shown = checker(virtual[0, :, 0], virtual[:, 0, 1], 9 * size, 1.87 * size)
     distance = np.linalg.norm(virtual - position, axis=-1)
     return {**guides(view, position, before, roughness=roughness, motion=motion), **signals(shown, distance)}, shown
 

@@ -92,6 +92,8 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         Array radiance, distance, factor;
         Image<RGBA16F> signal, slow;
         Image<R16F> fast, fast_history;
+        Image<R16U> footprint;
+        Image<R32U> offset;
         History<R8U> frames;
     } images[2] = {};
     Image<R16F> tracking;
@@ -132,17 +134,18 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         i.slow = g.permanent<RGBA16F>(page.with("_history"));
         i.fast_history = g.permanent<R16F>(page.with("_fast_history"));
         i.fast = g.transient<R16F>(page.with("_fast"));
+        i.footprint = g.transient<R16U>(page.with("_footprint"));
+        if (specular) i.offset = g.transient<R32U>(page.with("_offset"));
     }
 
     const LobeImages &d = images[0], &sp = images[1];
-    const auto reprojection = g.transient<R32U>("reprojection");
     g.run<Pass::temporal_accumulation>(
         variants[int(signals)],
         {.tiles = tiles, .guide = guide.current, .prev_guide = guide.previous, .material = material, .prev_material = prev_material, .motion = motion,
          .diffuse_confidence = g.input("diffuse_confidence"), .specular_confidence = g.input("specular_confidence"), .threshold_mix = g.input("disocclusion_threshold_mix"),
          .diffuse = d.signal, .specular = sp.signal, .history_diffuse = d.slow, .history_specular = sp.slow, .history_fast_diffuse = d.fast_history, .history_fast_specular = sp.fast_history,
          .fast_diffuse = d.fast, .fast_specular = sp.fast, .prev_frames_diffuse = d.frames.previous, .prev_frames_specular = sp.frames.previous, .frames_diffuse = d.frames.current,
-         .frames_specular = sp.frames.current, .tracking = tracking, .prev_tracking = tracking_history.previous, .tracking_out = tracking_history.current, .reprojection = reprojection,
+         .frames_specular = sp.frames.current, .tracking = tracking, .prev_tracking = tracking_history.previous, .tracking_out = tracking_history.current, .footprint_diffuse = d.footprint, .footprint_specular = sp.footprint, .offset_specular = sp.offset,
          .max_frames = float(s.max_accumulated_frames), .max_fast_frames = float(s.max_fast_frames), .fix_frames = float(s.history_fix_frames), .responsive_roughness = s.responsive_roughness,
          .responsive_min_frames = float(s.responsive_min_frames), .roughness_fraction = s.roughness_fraction, .firefly_min_scale = s.firefly_min_scale, .max_blur_radius = max_radius,
          .min_material = std::min(s.min_material_diffuse, s.min_material_specular), .min_material_specular = s.min_material_specular});
@@ -173,8 +176,8 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         if (s.max_stabilized_frames > 0) {
             const auto stabilized = g.history<R16F>(page.with("_stabilized"));
             luma = stabilized.current;
-            g.run<Pass::stabilize>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .motion = motion, .reprojection = reprojection,
-                                                    .tracking = specular ? tracking_history.current : Image<R16F>{}, .signal = i.slow, .history_luma = stabilized.previous, .luma = luma,
+            g.run<Pass::stabilize>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .motion = specular ? Array{} : motion, .footprint = i.footprint, .offset = i.offset,
+                                                    .signal = i.slow, .history_luma = stabilized.previous, .luma = luma,
                                                     .frames = i.frames.current, .max_stabilized_frames = float(s.max_stabilized_frames), .fix_frames = float(s.history_fix_frames),
                                                     .sigma_scale = s.antilag_sigma_scale, .sensitivity = s.antilag_sensitivity, .responsive_roughness = s.responsive_roughness, .split = s.split_screen,
                                                     .history_valid = f.history_valid && stabilized.valid, .convergence = convergence});

@@ -316,9 +316,7 @@ def _set_factors(arrays: Arrays, hits: Surfaces) -> None:
     hits.spec_factor[:] = arrays["spec_factor"]
 
 
-def _standard_error(
-    total: NDArray[np.float64], squares: NDArray[np.float64], samples: int
-) -> NDArray[np.float64]:
+def _standard_error(total: NDArray[np.float64], squares: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
     """Of the mean luminance, from the sums of colours and of squared luminances, as if samples were independent."""
     mean = total @ (0.2126, 0.7152, 0.0722) / samples
     variance = np.maximum(squares / samples - mean * mean, 0) / max(samples - 1, 1)
@@ -326,7 +324,7 @@ def _standard_error(
 
 
 def _half(values: NDArray[Any]) -> NDArray[np.float16]:
-    return np.minimum(values, MISS).astype(np.float16)
+    return np.asarray(np.minimum(values, MISS), np.float16)
 
 
 def _camera(camera: Camera, width: int, height: int) -> dict[str, Any]:
@@ -339,10 +337,10 @@ def _camera(camera: Camera, width: int, height: int) -> dict[str, Any]:
 def _eye(view: View, width: int, height: int) -> Eye:
     matrix = view.camera.world_to_view()
     clip = view.camera.view_to_clip(width, height)
-    axes = [tuple(map(float, row)) for row in matrix[:3, :3]]
-    position = tuple(map(float, view.camera.eye))
-    tangent = (float(1 / clip[0, 0]), float(1 / clip[1, 1]), float(2 / clip[1, 1] / height))
-    return Eye(position, *axes, tangent, (float(width), float(height)))  # type: ignore[arg-type]
+    x, y, z = view.camera.eye
+    right, up, forward = ((float(row[0]), float(row[1]), float(row[2])) for row in matrix[:3])
+    tangent = float(1 / clip[0, 0]), float(1 / clip[1, 1]), float(2 / clip[1, 1] / height)
+    return Eye((float(x), float(y), float(z)), right, up, forward, tangent, (float(width), float(height)))
 
 
 def _jitter(scene: Scene, frame: int, override: bool | None) -> tuple[float, float]:

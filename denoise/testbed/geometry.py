@@ -24,7 +24,7 @@ OFFSET = 2e-4  # metres by which a ray starts off the surface
 NOTHING = 1e30  # distance of a miss
 
 # float32, so that they widen nothing: the functions of intervals serve both precisions.
-ZERO, ONE, SMALL, FAR = np.float32(0), np.float32(1), np.float32(1e-12), np.float32(NOTHING)
+ZERO, ONE, SMALL, FAR = (cast(float, np.float32(x)) for x in (0, 1, 1e-12, NOTHING))
 
 # Columns of `World.shapes`: two matrices of 12 numbers, size in metres, numbers of object and material, emitted power.
 TO_LOCAL, TO_WORLD, HALF_SIZE, OBJECT, MATERIAL, POWER, SHAPE_COLUMNS = 0, 12, 24, 27, 28, 29, 30
@@ -181,6 +181,12 @@ def lane_vector(m: NDArray[np.float32], s: int, d: Vec) -> Vec:
 
 
 @kernel
+def single(v: Vec) -> Vec:
+    """In float32."""
+    return np.float32(v[0]), np.float32(v[1]), np.float32(v[2])  # type: ignore[return-value]
+
+
+@kernel
 def slab(o: float, d: float) -> tuple[float, float]:
     """Where a ray is within [-1, 1] of one axis: (enters, leaves)."""
     inverse = ONE / (d if abs(d) > SMALL else SMALL)
@@ -219,7 +225,8 @@ def keyed(interval: tuple[float, float], s: int) -> int:
     """Distance to a shape and its number as one integer; positive floats sort like their bits."""
     near, far = interval
     t = near if near > ZERO else far
-    return np.int32(bits(t if (t > ZERO) & (near <= far) else FAR) & np.int32(-SHAPES) | np.int32(s))
+    key = bits(t if (t > ZERO) & (near <= far) else FAR) & -SHAPES | s
+    return np.int32(key)  # type: ignore[return-value]
 
 
 @kernel
@@ -236,8 +243,7 @@ def from_bits(x: int) -> float:
 def nearest(world: World, origin: Vec, direction: Vec) -> tuple[int, float]:
     """The first shape that a ray meets, -1 for none, and the distance to it to 5 digits."""
     m = world.lanes
-    o = np.float32(origin[0]), np.float32(origin[1]), np.float32(origin[2])
-    d = np.float32(direction[0]), np.float32(direction[1]), np.float32(direction[2])
+    o, d = single(origin), single(direction)
     first = bits(FAR)
     for s in range(world.boxes):
         first = min(first, keyed(box_interval(lane_point(m, s, o), lane_vector(m, s, d)), s))
@@ -245,7 +251,7 @@ def nearest(world: World, origin: Vec, direction: Vec) -> tuple[int, float]:
         first = min(first, keyed(sphere_interval(lane_point(m, s, o), lane_vector(m, s, d)), s))
     for s in range(world.spheres, world.cylinders):
         first = min(first, keyed(cylinder_interval(lane_point(m, s, o), lane_vector(m, s, d)), s))
-    t = np.float64(from_bits(first))
+    t = from_bits(first)
     return (first & (SHAPES - 1), t) if t < 0.5 * NOTHING else (-1, NOTHING)
 
 
@@ -306,7 +312,11 @@ def texture_density(world: World, s: int) -> float:
 @kernel
 def world_normal(world: World, s: int, n: Vec) -> Vec:
     """A normal of shape s in world space, unit length: through the transposed inverse of its matrix."""
-    x, y, z = triple(world.shapes, s, TO_LOCAL), triple(world.shapes, s, TO_LOCAL + 4), triple(world.shapes, s, TO_LOCAL + 8)
+    x, y, z = (
+        triple(world.shapes, s, TO_LOCAL),
+        triple(world.shapes, s, TO_LOCAL + 4),
+        triple(world.shapes, s, TO_LOCAL + 8),
+    )
     return normalized(add(add(scale(x, n[0]), scale(y, n[1])), scale(z, n[2])))
 
 

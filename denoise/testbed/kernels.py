@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
 
+Int = int | np.integer[Any]
 Vec = tuple[float, float, float]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
-    """Compile with numba: kept on disk, free of the GIL, arithmetic free to be reordered, no checks for division by 0."""
+    """Compile with numba: kept on disk, without the GIL, sums in any order, division by 0 unchecked."""
     return cast(Function, njit(cache=True, nogil=True, fastmath=True, error_model="numpy")(function))
 
 
@@ -100,7 +101,7 @@ def to_local(world: Vec, n: Vec) -> Vec:
 
 
 @kernel
-def hashed(key: int, value: int) -> int:
+def hashed(key: Int, value: Int) -> np.uint64:
     """A new 64-bit key out of a key and a number: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
     x = np.uint64(key) + (np.uint64(value) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -109,6 +110,6 @@ def hashed(key: int, value: int) -> int:
 
 
 @kernel
-def uniform(key: int, choice: int) -> float:
+def uniform(key: Int, choice: Int) -> float:
     """Random number in [0, 1): each choice that a path makes has a number of its own, so nothing depends on order."""
     return np.float64(np.int64(hashed(key, choice) >> np.uint64(11))) * 2.0**-53

@@ -129,7 +129,7 @@ class Scene:
     lighting_changes  first frames under new lighting
     bounces           vertices after the primary one that scatter light
     exposure          what to multiply radiance with before tone mapping
-    jitter            whether the rays of frame f go through the f-th point of a Halton sequence instead of pixel centres
+    jitter            whether the rays of a frame go through a point of a Halton sequence instead of pixel centres
     """
 
     name: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The built-in scenes, a page each: a function of the frame number that says where everything is and what it is made of."""
+"""The built-in scenes, a page each: functions of the frame number that say where things are, and of what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from .scene import (
     Camera,
     Material,
     Scene,
-    Shape,
     Sky,
     Sun,
     View,
@@ -35,7 +34,9 @@ def room(frame: int) -> View:
     """Daylight from a window, a warm globe lamp, walls that colour what is near them."""
     plaster = Material("plaster", (0.8, 0.77, 0.71), (0.74, 0.71, 0.65), roughness=1, f0=0, texture="clouds", scale=1.5)
     teal = Material("teal", (0.06, 0.21, 0.22), (0.075, 0.24, 0.25), roughness=0.55, texture="clouds", scale=3)
-    terracotta = Material("terracotta", (0.66, 0.2, 0.09), (0.6, 0.17, 0.08), roughness=1, f0=0, texture="clouds", scale=2)
+    terracotta = Material(
+        "terracotta", (0.66, 0.2, 0.09), (0.6, 0.17, 0.08), roughness=1, f0=0, texture="clouds", scale=2
+    )
     oak = Material("oak", (0.52, 0.32, 0.16), (0.2, 0.1, 0.045), 0.3, 0.45, texture="planks", scale=6)
     walnut = Material("walnut", (0.24, 0.12, 0.06), (0.14, 0.065, 0.03), 0.35, texture="planks", scale=9)
     rug = Material("rug", (0.78, 0.72, 0.6), (0.12, 0.17, 0.33), roughness=1, f0=0, texture="rings", scale=2.75)
@@ -58,9 +59,9 @@ def room(frame: int) -> View:
         box((0, 0.06, -2.985), (6.1, 0.12, 0.03), WHITE),
         # window with its frame and sill
         panel((-2.99, 1.5, -0.4), (1, 0, 0), (2.6, 1.7), daylight),
-        *[box((-2.95, 1.5, z), (0.08, 1.76, 0.07), WHITE) for z in (-1.73, -0.4, 0.93)],
-        *[box((-2.95, y, -0.4), (0.08, 0.07, 2.7), WHITE) for y in (2.36, 1.5)],
-        box((-2.9, 0.63, -0.4), (0.26, 0.05, 2.9), WHITE),
+        *[box((-2.95, 1.5, z), (0.08, 1.76, 0.06), BLACK) for z in (-1.73, -0.4, 0.93)],
+        *[box((-2.95, y, -0.4), (0.08, 0.06, 2.7), BLACK) for y in (2.36, 1.5, 0.66)],
+        box((-2.9, 0.6, -0.4), (0.26, 0.05, 2.9), walnut),
         # sideboard and what stands on it
         box((0.75, 0.5, -2.68), (2.5, 0.55, 0.55), walnut),
         box((0.75, 0.5, -2.4), (0.015, 0.5, 0.012), BRASS),
@@ -98,11 +99,19 @@ def room(frame: int) -> View:
         cylinder((0.3, 0.02, -0.95), 0.3, 0.02, BLACK),
         sphere((0.12, 0.56, -1.0), 0.12, CHROME),
         box((0.5, 0.5, -0.85), (0.12, 0.12, 0.12), paint_b, 30),
-        sphere((-0.95, 0.2, 0.0), 0.18, Material("ball", (0.8, 0.1, 0.05), (0.85, 0.8, 0.7), 0.25, texture="stripes", scale=0.5)),
+        sphere(
+            (-0.95, 0.2, 0.0),
+            0.18,
+            Material("ball", (0.8, 0.1, 0.05), (0.85, 0.8, 0.7), 0.25, texture="stripes", scale=0.5),
+        ),
         # plant pot with a topiary
         cylinder((2.35, 0, -2.3), 0.24, 0.42, WHITE),
         cylinder((2.35, 0.42, -2.3), 0.03, 0.5, walnut),
-        sphere((2.35, 1.15, -2.3), 0.38, Material("leaves", (0.06, 0.16, 0.04), (0.16, 0.3, 0.07), 0.7, texture="clouds", scale=8)),
+        sphere(
+            (2.35, 1.15, -2.3),
+            0.38,
+            Material("leaves", (0.06, 0.16, 0.04), (0.16, 0.3, 0.07), 0.7, texture="clouds", scale=8),
+        ),
     ]
     angle = radians(0.35 * frame - 12)
     camera = Camera((0.3 + 4 * sin(angle), 1.4, -1.2 + 4 * cos(angle)), (0.15, 0.98, -1.5), 46)
@@ -111,11 +120,15 @@ def room(frame: int) -> View:
 
 def gloss(frame: int) -> View:
     """A dark studio: coloured tubes of light in a polished floor, and everything from mirror to satin."""
-    floor = Material("floor", (0.025, 0.03, 0.04), (0.42, 0.42, 0.44), 0.1, 0.28, f0=0.06, texture="checker", scale=1.25)
+    floor = Material(
+        "floor", (0.025, 0.03, 0.04), (0.42, 0.42, 0.44), 0.1, 0.28, f0=0.06, texture="checker", scale=1.25
+    )
     wall = Material("wall", (0.34, 0.34, 0.37), (0.2, 0.2, 0.22), 0.5, 0.7, texture="bricks", scale=1.1)
     mirror = Material("mirror", (0.9, 0.91, 0.92), roughness=0.04, metal=True)
     copper = Material("copper", (0.95, 0.6, 0.44), roughness=0.16, metal=True)
-    brushed = Material("brushed", (0.72, 0.74, 0.8), (0.55, 0.57, 0.62), 0.2, 0.45, metal=True, texture="stripes", scale=1)
+    brushed = Material(
+        "brushed", (0.72, 0.74, 0.8), (0.55, 0.57, 0.62), 0.2, 0.45, metal=True, texture="stripes", scale=1
+    )
     lacquer = Material("lacquer", (0.62, 0.02, 0.03), roughness=0.07, f0=0.05)
     jade = Material("jade", (0.05, 0.32, 0.2), (0.2, 0.5, 0.34), 0.2, texture="marble", scale=0.5)
     ivory = Material("ivory", (0.75, 0.7, 0.6), (0.02, 0.02, 0.025), 0.14, texture="dots", scale=1.5)
@@ -132,13 +145,17 @@ def gloss(frame: int) -> View:
         panel((0.4, 3.6, 0.6), (0, -1, 0), (3.2, 1.6), softbox),
         panel((-2.75, 1.5, -3.25), (0.3, 0, 1), (0.3, 2.8), cyan),
         panel((2.85, 1.5, -3.25), (-0.3, 0, 1), (0.3, 2.8), magenta),
-        panel((0.1, 2.55, -3.5), (0, 0, 1), (2.9, 0.22), amber),
+        panel((0.1, 2.55, -3.54), (0, 0, 1), (2.9, 0.22), amber),
         # hidden lights that wash the wall
         panel((-2.3, 0.06, -2.75), (0, 0.6, -1), (3.0, 0.5), cyan_wash),
         panel((2.2, 0.06, -2.75), (0, 0.6, -1), (3.0, 0.5), magenta_wash),
         # a mirror that leans behind the others
-        *moved([box((0, 1, 0), (1.3, 2, 0.06), mirror), box((0, 1, -0.05), (1.42, 2.12, 0.06), BLACK)],
-               translation((-1.55, 0.04, -2.2)), rotation("y", 28), rotation("x", -8)),
+        *moved(
+            [box((0, 1, 0), (1.3, 2, 0.06), mirror), box((0, 1, -0.05), (1.42, 2.12, 0.06), BLACK)],
+            translation((-1.55, 0.04, -2.2)),
+            rotation("y", 28),
+            rotation("x", -8),
+        ),
         # spheres from mirror to satin
         sphere((-0.35, 0.62, -0.9), 0.62, CHROME),
         sphere((0.85, 0.4, -0.35), 0.4, copper),
@@ -194,20 +211,42 @@ def motion(frame: int) -> View:
         box((-2.3 + slide, 0.82, -2.05), (0.5, 0.72, 0.42), spots),
         # spins on a plinth
         box((1.5, 0.35, -0.6), (0.8, 0.7, 0.8), stucco),
-        *moved([box((0, 0, 0), (0.62, 0.62, 0.62), blue)],
-               translation((1.5, 1.28, -0.6)), rotation("y", 6.0 * frame), rotation("x", 35), rotation("z", 45)),
+        *moved(
+            [box((0, 0, 0), (0.62, 0.62, 0.62), blue)],
+            translation((1.5, 1.28, -0.6)),
+            rotation("y", 6.0 * frame),
+            rotation("x", 35),
+            rotation("z", 45),
+        ),
         # orbits the spinning cube
-        *[sphere((1.5 + 0.95 * cos(radians(7 * frame + k)), 1.25 + 0.2 * sin(radians(7 * frame + k)),
-                  -0.6 + 0.95 * sin(radians(7 * frame + k))), 0.14, m)
-          for k, m in ((0, GOLD), (120, CHROME), (240, bands))],
+        *[
+            sphere(
+                (
+                    1.5 + 0.95 * cos(radians(7 * frame + k)),
+                    1.25 + 0.2 * sin(radians(7 * frame + k)),
+                    -0.6 + 0.95 * sin(radians(7 * frame + k)),
+                ),
+                0.14,
+                m,
+            )
+            for k, m in ((0, GOLD), (120, CHROME), (240, bands))
+        ],
         # swings from a beam
         *[box((x, 1.25, 0.1), (0.1, 2.5, 0.1), BLACK) for x in (-2.05, -0.35)],
         box((-1.2, 2.5, 0.1), (1.9, 0.1, 0.1), BLACK),
-        *moved([cylinder((0, -1.3, 0), 0.012, 1.3, BRASS), sphere((0, -1.5, 0), 0.26, bands)],
-               translation((-1.2, 2.45, 0.1)), rotation("z", swing)),
+        *moved(
+            [cylinder((0, -1.3, 0), 0.012, 1.3, BRASS), sphere((0, -1.5, 0), 0.26, bands)],
+            translation((-1.2, 2.45, 0.1)),
+            rotation("z", swing),
+        ),
     ]
     sun = Sun((0.62, 0.72, 0.5), (10.0, 8.4, 6.3), 0.02)
-    return View(Camera((0.3, 1.75, 5.6), (-0.15, 1.1, -1.0), 42), shapes, Sky((0.16, 0.36, 0.95), (0.58, 0.78, 1.05), (0.3, 0.25, 0.2)), sun)
+    return View(
+        Camera((0.3, 1.75, 5.6), (-0.15, 1.1, -1.0), 42),
+        shapes,
+        Sky((0.16, 0.36, 0.95), (0.58, 0.78, 1.05), (0.3, 0.25, 0.2)),
+        sun,
+    )
 
 
 def switch(frame: int) -> View:
@@ -221,8 +260,8 @@ def switch(frame: int) -> View:
     canvas_b = Material("canvas b", (0.1, 0.1, 0.12), (0.85, 0.55, 0.12), 0.6, texture="rings", scale=4)
     canvas_c = Material("canvas c", (0.84, 0.8, 0.72), (0.68, 0.12, 0.08), 0.7, texture="stripes", scale=6)
     ceiling = Material("ceiling light", (0.8, 0.8, 0.8), emission=(7.5 * lit, 6.9 * lit, 6.0 * lit))
-    night = Material("night", emission=(0.2, 0.36, 0.85))
-    lamp = Material("lamp", emission=(5.5, 2.6, 0.9))
+    night = Material("night", emission=(0.45, 0.8, 1.8))
+    lamp = Material("lamp", emission=(9.0, 4.3, 1.5))
 
     shapes = [
         box((0, -0.05, 0), (8.2, 0.1, 8.2), parquet),
@@ -246,9 +285,16 @@ def switch(frame: int) -> View:
         box((-1.5, 0.4, -1.2), (0.7, 0.8, 0.7), marble),
         sphere((-1.5, 1.17, -1.2), 0.37, GOLD),
         box((0.15, 0.25, -1.5), (0.8, 0.5, 0.8), BLACK),
-        *moved([box((0, 0.27, 0), (0.54, 0.54, 0.54), marble), box((0, 0.72, 0), (0.36, 0.36, 0.36), BRASS, 30),
-                box((0, 1.02, 0), (0.24, 0.24, 0.24), WHITE, 60), sphere((0, 1.26, 0), 0.12, CHROME)],
-               translation((0.15, 0.5, -1.5)), rotation("y", 1.5 * frame)),
+        *moved(
+            [
+                box((0, 0.27, 0), (0.54, 0.54, 0.54), marble),
+                box((0, 0.72, 0), (0.36, 0.36, 0.36), BRASS, 30),
+                box((0, 1.02, 0), (0.24, 0.24, 0.24), WHITE, 60),
+                sphere((0, 1.26, 0), 0.12, CHROME),
+            ],
+            translation((0.15, 0.5, -1.5)),
+            rotation("y", 1.5 * frame),
+        ),
         cylinder((1.75, 0, -1.3), 0.36, 0.75, marble),
         ellipsoid((1.75, 1.2, -1.3), (0.3, 0.45, 0.3), CHROME),
         # a bench and a floor lamp
@@ -256,7 +302,7 @@ def switch(frame: int) -> View:
         *[box((x, 0.19, 0.6), (0.07, 0.38, 0.46), BLACK) for x in (-0.9, 0.5)],
         cylinder((-2.75, 0, -1.9), 0.16, 0.03, BRASS),
         cylinder((-2.75, 0.03, -1.9), 0.015, 1.4, BRASS),
-        sphere((-2.75, 1.6, -1.9), 0.2, lamp),
+        sphere((-2.75, 1.62, -1.9), 0.22, lamp),
     ]
     return View(Camera((0.55, 1.5, 3.9), (-0.05, 1.15, -1.5), 46), shapes)
 
@@ -267,11 +313,25 @@ SCENES = {
     scene.name: scene
     for scene in (
         Scene("room", "Daylight and a globe lamp in a furnished room; the camera circles slowly.", room, exposure=0.9),
-        Scene("gloss", "Coloured lights in a polished floor, mirrors and metals; the camera circles and rays are jittered.",
-              gloss, jitter=True, exposure=0.9),
-        Scene("motion", "A sunlit court where things slide, roll, spin, swing and orbit; the camera stands still.", motion,
-              exposure=0.5),
-        Scene("switch", "A gallery whose ceiling light goes out and comes back; the camera stands still.", switch,
-              lighting_changes=SWITCHES, exposure=1.0),
+        Scene(
+            "gloss",
+            "Coloured lights in a polished floor, mirrors and metals; the camera circles and rays are jittered.",
+            gloss,
+            jitter=True,
+            exposure=1.3,
+        ),
+        Scene(
+            "motion",
+            "A sunlit court where things slide, roll, spin, swing and orbit; the camera stands still.",
+            motion,
+            exposure=0.5,
+        ),
+        Scene(
+            "switch",
+            "A gallery whose ceiling light goes out and comes back; the camera stands still.",
+            switch,
+            lighting_changes=SWITCHES,
+            exposure=1.0,
+        ),
     )
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural textures: each gives the share of a material's second colour at (u, v), averaged over a square footprint."""
+"""Procedural textures: the share that a material's second colour has at (u, v), averaged over a square footprint."""
 
 from __future__ import annotations
 

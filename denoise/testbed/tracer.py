@@ -18,6 +18,7 @@ from . import geometry as g
 from .brdf import cosine_direction, fresnel, reflected, specular, visible_normal
 from .geometry import World, nearest, off_surface, surface, texture_coordinates, triple, world_normal
 from .kernels import (
+    Int,
     Vec,
     add,
     along,
@@ -78,7 +79,9 @@ class Signals(NamedTuple):
 
 
 @kernel
-def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool, out: Signals, y0: int, y1: int) -> None:
+def lobes(
+    world: World, hits: Surfaces, key: Int, samples: int, reference: bool, out: Signals, y0: int, y1: int
+) -> None:
     """Follow `samples` rays of each lobe, and as many to the sun, at each pixel of the rows y0 <= y < y1.
 
     key        chooses the random numbers, together with the pixel
@@ -130,12 +133,14 @@ def lobes(world: World, hits: Surfaces, key: int, samples: int, reference: bool,
 
 
 @kernel
-def diffuse_sample(world: World, origin: Vec, n: Vec, key: int, i: int, reference: bool) -> tuple[Vec, float]:
+def diffuse_sample(world: World, origin: Vec, n: Vec, key: Int, i: int, reference: bool) -> tuple[Vec, float]:
     """What the i-th sample of a white diffuse lobe reflects, and the length of its ray."""
     u, w = even(key, LOBE_U, LOBE_W, i)
     d = cosine_direction(u, w)
     density = d[2] / pi
-    light, hit = incoming(world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), 0.16)
+    light, hit = incoming(
+        world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), 0.16
+    )
     if reference:
         u, w = even(key, LIGHT_U, LIGHT_W, i)
         emitted, direction, p = sampled_light(world, origin, u, w)
@@ -146,7 +151,7 @@ def diffuse_sample(world: World, origin: Vec, n: Vec, key: int, i: int, referenc
 
 @kernel
 def specular_sample(
-    world: World, origin: Vec, n: Vec, v: Vec, f0: Vec, alpha: float, key: int, i: int, reference: bool
+    world: World, origin: Vec, n: Vec, v: Vec, f0: Vec, alpha: float, key: Int, i: int, reference: bool
 ) -> tuple[Vec, float]:
     """What the i-th sample of the specular lobe reflects, and the length of its ray.
 
@@ -172,7 +177,7 @@ def specular_sample(
 
 
 @kernel
-def even(key: int, u_choice: int, w_choice: int, i: int) -> tuple[float, float]:
+def even(key: Int, u_choice: Int, w_choice: Int, i: int) -> tuple[float, float]:
     """The i-th of a sequence of points that fill the unit square evenly; over many keys each of them is white noise."""
     u = uniform(key, u_choice) + 0.7548776662466927 * i
     w = uniform(key, w_choice) + 0.5698402909980532 * i
@@ -180,7 +185,9 @@ def even(key: int, u_choice: int, w_choice: int, i: int) -> tuple[float, float]:
 
 
 @kernel
-def incoming(world: World, origin: Vec, direction: Vec, density: float, key: int, alpha_floor: float) -> tuple[Vec, float]:
+def incoming(
+    world: World, origin: Vec, direction: Vec, density: float, key: Int, alpha_floor: float
+) -> tuple[Vec, float]:
     """Radiance that arrives at `origin` from a direction that was chosen with a density, and how far it came.
 
     The density is that among techniques which could all have found an emitter; CERTAIN if there was no other. Materials
@@ -255,7 +262,7 @@ def incoming(world: World, origin: Vec, direction: Vec, density: float, key: int
 
 @kernel
 def specular_share(albedo: Vec, f0: Vec, n_dot_v: float) -> float:
-    """Which part of the samples goes to the specular lobe: never few, as single facets may reflect far more than most."""
+    """Which part of the samples goes to the specular lobe: never few, as some facets reflect far more than most."""
     if luminance(f0) == 0.0:
         return 0.0
     white = luminance(fresnel(f0, n_dot_v))
@@ -281,9 +288,9 @@ def scattering(v: Vec, d: Vec, albedo: Vec, f0: Vec, alpha: float, mirror: float
 @kernel
 def material(world: World, s: int, p_local: Vec, n_local: Vec, footprint: float) -> tuple[Vec, Vec, float]:
     """Diffuse albedo, reflectance at normal incidence, and roughness; footprint in metres."""
-    m, row = world.materials, np.int64(world.shapes[s, g.MATERIAL])
+    m, row = world.materials, int(world.shapes[s, g.MATERIAL])
     color, roughness, f0 = triple(m, row, g.COLOR), m[row, g.ROUGHNESS], m[row, g.F0]
-    kind = np.int64(m[row, g.TEXTURE])
+    kind = int(m[row, g.TEXTURE])
     if kind != PLAIN:
         cells = m[row, g.SCALE] * g.texture_density(world, s)
         if footprint * cells < 1.0:
@@ -304,7 +311,7 @@ def emission(world: World, s: int, n_local: Vec) -> Vec:
     """Radiance that a shape emits: a box only from its +z face."""
     if world.shapes[s, g.POWER] == 0.0 or (s < world.boxes and n_local[2] < 0.5):
         return 0.0, 0.0, 0.0
-    return triple(world.materials, np.int64(world.shapes[s, g.MATERIAL]), g.EMISSION)
+    return triple(world.materials, int(world.shapes[s, g.MATERIAL]), g.EMISSION)
 
 
 @kernel
@@ -351,7 +358,7 @@ def importance(world: World, s: int, origin: Vec) -> float:
     """Roughly what emitter s does for a point: its power over the square of the distance, but for its size."""
     path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
     half = triple(world.shapes, s, g.HALF_SIZE)
-    return world.shapes[s, g.POWER] / (dot(path, path) + dot(half, half))
+    return float(world.shapes[s, g.POWER]) / (dot(path, path) + dot(half, half))
 
 
 @kernel
@@ -377,7 +384,7 @@ def light_density(world: World, s: int, origin: Vec, direction: Vec, distance: f
 @kernel
 def cone_size(world: World, s: int, path: Vec) -> float:
     """One minus the cosine of the cone in which a sphere is seen from the start of a path to its centre."""
-    sine2 = min(world.shapes[s, g.HALF_SIZE] ** 2 / dot(path, path), 1.0)
+    sine2 = min(float(world.shapes[s, g.HALF_SIZE]) ** 2 / dot(path, path), 1.0)
     return sine2 / (1.0 + sqrt(1.0 - sine2))
 
 

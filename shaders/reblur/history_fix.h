@@ -69,26 +69,24 @@ template <Lobe L> struct HistoryFix {
         fast = mix(result.x, fast, a.fix_frames > 0.f ? (specular ? mix(Float(1.f), settled, mirror) : settled) : Float(1.f));
         store(a.fast_out, p, select(surface, fast, Float(0.f)));
 
-        // Moments of the fast luma; places without a surface count as the centre.
+        // Moments of the fast luma in 5x5 and in the 9x9 ring around 3x3; places without a surface count as the centre.
         Float m5(0.f), s5(0.f), m9(0.f), s9(0.f);
         for (int dy = -4; dy <= 4; dy++)
             for (int dx = -4; dx <= 4; dx++) {
-                const bool inner = dx >= -2 && dx <= 2 && dy >= -2 && dy <= 2, ring = dx < -1 || dx > 1 || dy < -1 || dy > 1;
-                if (!inner && !a.anti_firefly) continue;
                 const Float raw = dx == 0 && dy == 0 ? fast : tile(0, dx, dy), value = select(raw < Float(0.f), fast, raw);
-                if (inner) m5 = m5 + value, s5 = s5 + value * value;
-                if (ring) m9 = m9 + value, s9 = s9 + value * value;
+                if (dx >= -2 && dx <= 2 && dy >= -2 && dy <= 2) m5 = m5 + value, s5 = s5 + value * value;
+                if (dx < -1 || dx > 1 || dy < -1 || dy > 1) m9 = m9 + value, s9 = s9 + value * value;
             }
         m5 = m5 * Float(1.f / 25.f);
         s5 = sqrt(abs(s5 * Float(1.f / 25.f) - m5 * m5));
+        m9 = m9 * Float(1.f / 72.f);
+        s9 = sqrt(abs(s9 * Float(1.f / 72.f) - m9 * m9));
         Float luma = result.x;
-        if (a.anti_firefly) {
-            m9 = m9 * Float(1.f / 72.f);
-            s9 = sqrt(abs(s9 * Float(1.f / 72.f) - m9 * m9));
-            luma = clamp(luma, m9 - Float(2.f) * s9, m9 + Float(2.f) * s9);
-        }
+        if (a.anti_firefly) luma = clamp(luma, m9 - Float(4.f) * s9, m9 + Float(4.f) * s9);
         if (a.max_fast_frames < a.max_frames) {
-            const Float reach = Float(a.clamp_sigma) * s5, boxed = clamp(luma, m5 - reach, m5 + reach);
+            // Sparse bright samples leave small windows without any: the wider ring knows better how noisy the place is.
+            const Float reach(a.clamp_sigma);
+            const Float boxed = clamp(luma, min(m5 - reach * s5, m9 - reach * s9), max(m5 + reach * s5, m9 + reach * s9));
             luma = mix(boxed, luma, Float(1.f) / (Float(1.f) + Float(2.f) * frames));
         }
         result = with_luma(result, luma);

@@ -11,9 +11,9 @@ struct StabilizeArgs {
     Image<R8U> tiles;           // in
     Image<Guide> guide;         // in
     Image<R8U> material;        // in, may be absent
-    Array motion;               // in, may be absent
-    Image<R32U> reprojection;   // in: of temporal accumulation
-    Image<R16F> tracking;       // in, specular only
+    Array motion;               // in, diffuse only, may be absent
+    Image<R16U> footprint;      // in: of temporal accumulation
+    Image<R32U> offset;         // in, specular only
     Image<RGBA16F> signal;      // in
     Image<R16F> history_luma;   // in: stabilised luma of the last frame
     Image<R16F> luma;           // out
@@ -26,7 +26,7 @@ struct StabilizeArgs {
     int history_valid = 0;      // history_luma is of the last frame
     Convergence convergence;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(reprojection), v.in(tracking), v.in(signal), v.in(history_luma), v.out(luma), v.inout(frames);
+        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.out(luma), v.inout(frames);
     }
 };
 }  // namespace denoise
@@ -63,27 +63,17 @@ template <Lobe L> struct Stabilize {
         luma = select(frames < Float(a.fix_frames), min(luma, mean * (Float(1.2f) + Float(1.f) / (Float(1.f) + frames))), luma);
 
         // The place that accumulation found, again.
-        const Int word = fetch(a.reprojection, p);
         const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
-        const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, center.view_z));
-        const SurfaceMotion motion = surface_motion(frame, a.motion, p, uv, world, center.view_z);
-        Float2 at = motion.uv;
-        Footprint f;
-        footprint_from_bits(word, f.valid);
-        f.cubic = (word & Int(1 << 15)) != Int(0);
-        const Float share = to_float(shift_right(word, 8) & Int(127)) * Float(1.f / 127.f);
-        if (specular && any(share > Float(0.f))) {
-            const Float2 image = image_uv(a, frame, p, center, world, motion, word);
-            at = select(share <= Float(0.f), at, select(share >= Float(1.f), image, mix(at, image, share)));
-            Float image_valid[4];
-            footprint_from_bits(shift_right(word, 4), image_valid);
-            Float all_image(1.f);
-            for (int k = 0; k < 4; k++) {
-                all_image = all_image * image_valid[k];
-                f.valid[k] = mix(f.valid[k], image_valid[k], share);
-            }
-            f.cubic = f.cubic && (share < Float(0.5f) || all_image > Float(0.f));
+        Float2 at;
+        if constexpr (specular) {
+            const Int word = fetch(a.offset, p);
+            at = {uv.x + half_to_float(word & Int(0xffff)) * Float(frame.inv_width), uv.y + half_to_float(shift_right(word, 16)) * Float(frame.inv_height)};
+        } else {
+            const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, center.view_z));
+            at = surface_motion(frame, a.motion, p, uv, world, center.view_z).uv;
         }
+        Footprint f;
+        decode_footprint(fetch(a.footprint, p), f);
         f.taps = bilinear_at_uv(frame, at);
         const Float quality = a.history_valid ? sqrt(sat(coverage(f))) : Float(0.f);
         const Float history = max(fetch_history(frame, a.history_luma, f, at), Float(0.f));
@@ -107,18 +97,6 @@ template <Lobe L> struct Stabilize {
         weight = select(at.x < Float(a.split) || uv.x < Float(a.split), Float(0.f), weight);
         weight = min(weight, Float(a.max_stabilized_frames / (1.f + a.max_stabilized_frames)));
         store(a.luma, p, select(surface, mix(luma, past, weight), Float(0.f)));
-    }
-
-   private:
-    DN_FN static Float2 image_uv(const Args& a, const FrameConstants& frame, const Pixel& p, Surface center, Float3 world, const SurfaceMotion& motion, Int word) {
-        const Float3 n = decode_normal(center.packed), view = to_camera(frame, world);
-        const Float roughness = decode_roughness(center.packed), n_dot_v = abs(dot(n, view)), factor = dominant_factor(n_dot_v, roughness);
-        const Float lobe_cosine = abs(dot(n, dominant_direction(n, view, factor)));
-        const Float curvature = half_to_float(shift_right(word, 16));
-        const Float2 uv = project(frame.prev_world_to_clip, virtual_point(world, motion.world, view, n_dot_v, lobe_cosine, factor, curvature, fetch(a.tracking, p)));
-        Mask follow_surface = !(is_finite(uv.x) && is_finite(uv.y));
-        if (a.material.present() && frame.camera_attached_material >= 0) follow_surface = follow_surface || fetch(a.material, p) == Int(frame.camera_attached_material);
-        return select(follow_surface, motion.uv, uv);
     }
 };
 }  // namespace denoise::DN_TARGET

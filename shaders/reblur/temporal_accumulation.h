@@ -22,7 +22,8 @@ struct TemporalAccumulationArgs {
     Image<R8U> frames_diffuse, frames_specular;    // out: history length
     Image<R16F> tracking, prev_tracking;           // in: distance that the reflection's motion follows, this frame's samples and last frame's result
     Image<R16F> tracking_out;                      // out
-    Image<R32U> reprojection;                      // out: what stabilisation needs to find the same place again
+    Image<R16U> footprint_diffuse, footprint_specular;  // out: for stabilisation, which looks at the same place
+    Image<R32U> offset_specular;                   // out: where that is, in pixels from this one, as two fp16
     float max_frames = 0, max_fast_frames = 0, fix_frames = 0;
     float responsive_roughness = 0, responsive_min_frames = 0;
     float roughness_fraction = 0;
@@ -36,7 +37,7 @@ struct TemporalAccumulationArgs {
         v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
         v.in(prev_frames_diffuse), v.in(prev_frames_specular), v.out(frames_diffuse), v.out(frames_specular);
-        v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(reprojection);
+        v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(footprint_diffuse), v.out(footprint_specular), v.out(offset_specular);
     }
 };
 
@@ -45,13 +46,6 @@ struct TemporalAccumulationArgs {
 #ifdef DN_TARGET
 #include "../reproject.h"
 namespace denoise::DN_TARGET {
-
-// Reprojection word: bits 0-3 surface taps, 4-7 virtual taps, 8-14 share of virtual motion, 15 surface cubic, 16-31 curvature as fp16.
-DN_FN Int encode_reprojection(const Footprint& surface, const Float virtual_valid[4], Float share, Float curvature) {
-    Int word = footprint_bits(surface) | select(surface.cubic, Int(1 << 15), Int(0));
-    for (int k = 0; k < 4; k++) word = word | select(virtual_valid[k] > Float(0.f), Int(16 << k), Int(0));
-    return word | shift_left(to_int(sat(share) * Float(127.f) + Float(0.5f)), 8) | shift_left(float_to_half(clamp(curvature, Float(-65504.f), Float(65504.f))), 16);
-}
 
 template <Signals S> struct TemporalAccumulation {
     using Args = TemporalAccumulationArgs;
@@ -125,11 +119,10 @@ template <Signals S> struct TemporalAccumulation {
             const Float frames = trusted_length(a.prev_frames_diffuse, surface, sat(Float(4.f) * covered) * stretched, a.diffuse_confidence, frame, motion.uv, a.max_frames);
             const Float limited = min(frames, Float(0.25f) / max(turned, Float(1e-3f)));
             blend<Lobe::diffuse>(a, frame, p, pt, surface, motion.uv, limited, limited, Float(1.f));
+            store(a.footprint_diffuse, p, encode_footprint(surface));
         }
         if constexpr (has_specular(S))
             specular(a, frame, p, pt, tile, motion, step, parallax1, parallax_max, parallax_min, surface, sqrt(sat(covered)) * stretched, turned, past_normal);
-        else
-            store(a.reprojection, p, footprint_bits(surface) | select(surface.cubic, Int(1 << 15), Int(0)));
     }
 
    private:
@@ -139,14 +132,16 @@ template <Signals S> struct TemporalAccumulation {
             store(a.diffuse, p, zero);
             store(a.fast_diffuse, p, Float(0.f));
             store(a.frames_diffuse, p, Int(0));
+            store(a.footprint_diffuse, p, Int(0));
         }
         if constexpr (has_specular(S)) {
             store(a.specular, p, zero);
             store(a.fast_specular, p, Float(0.f));
             store(a.frames_specular, p, Int(0));
             store(a.tracking_out, p, Float(0.f));
+            store(a.footprint_specular, p, Int(0));
+            store(a.offset_specular, p, Int(0));
         }
-        store(a.reprojection, p, Int(0));
     }
 
     DN_FN static Float disocclusion_threshold(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, Float parallax_max) {
@@ -258,6 +253,7 @@ template <Signals S> struct TemporalAccumulation {
     DN_FN static void specular(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Tile& tile, const SurfaceMotion& motion, Float2 step, Float parallax1, Float parallax_max,
                                Float parallax_min, const Footprint& surface, Float quality, Float turned, Float3 surface_past_normal) {
         const Float3 delta = to_vec(frame.camera_delta);
+        const Float3 object_step = motion.world - pt.world;
         const Float h = nearest_tracking(tile);
         const Mask attached = Mask(a.material.present() && frame.camera_attached_material >= 0) && pt.material == Int(frame.camera_attached_material);
 
@@ -267,7 +263,13 @@ template <Signals S> struct TemporalAccumulation {
 
         const Float factor = dominant_factor(pt.n_dot_v, pt.roughness), lobe_cosine = abs(dot(pt.n, dominant_direction(pt.n, pt.view, factor)));
         const Float curvature = mirror_curvature(a, frame, pt, tile, step, parallax1, parallax_max, parallax_min, lobe_cosine, factor, h);
-        const Float3 image = virtual_point(pt.world, motion.world, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, h);
+        // A spinning ball takes its surface along but not its reflections: they stay where the normal is. What the surface turned by, over its
+        // curvature, leads there.
+        const Float bend_per_pixel = abs(curvature) * pt.pixel, spin = turned / max(acos_acute(dot(pt.n, surface_past_normal)), Float(1e-4f));
+        const Mask spins = turned > Float(0.f) && bend_per_pixel > Float(0.01f);
+        const Float back = select(spins, min(spin / max(abs(curvature), Float(1e-12f)), Float(8.f) * pt.pixel / max(turned, Float(1e-4f))), Float(0.f));
+        const Float3 still_step = object_step + (pt.n - surface_past_normal) * select(curvature < Float(0.f), -back, back);
+        const Float3 image = virtual_point(pt.world, still_step, pt.n, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, h);
         Float2 uv = project(frame.prev_world_to_clip, image);
         uv = select(attached || !(is_finite(uv.x) && is_finite(uv.y)), motion.uv, uv);
         const Float2 divergence_step = to_pixels(frame, uv - motion.uv);
@@ -332,7 +334,7 @@ template <Signals S> struct TemporalAccumulation {
         {  // Parallax: last frame's hit distance must lead to the same place, within the lobe's footprint.
             Float past_h(0.f);
             for (int i = 0; i < 4; i++) past_h = past_h + gather(a.prev_tracking, tap_x(image_taps.taps, i), tap_y(image_taps.taps, i)) * image_taps.taps.weight[i];
-            const Float3 past_image = virtual_point(pt.world, motion.world, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, past_h);
+            const Float3 past_image = virtual_point(pt.world, still_step, pt.n, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, past_h);
             const Float error = select(attached, Float(0.f), length(to_pixels(frame, project(frame.prev_world_to_clip, past_image) - uv)));
             const Float depth = frame.orthographic != 0.f ? Float(1.f) : max(length(image), Float(1e-6f));
             const Float allowed = max(Float(0.5f) * min(h, past_h) * lobe / (Float(frame.pixel_size) * depth), Float(0.1f) * pt.roughness);
@@ -342,7 +344,8 @@ template <Signals S> struct TemporalAccumulation {
 
         // ---- confidence in surface motion: the angle the view moved, against the lobe
         const Float slow = sat(length(to_pixels(frame, motion.uv - pt.uv)) * Float(4.f));
-        const Float view_angle = atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow) + Float(2.f) * turned;
+        const Float object_angle = length(object_step) * (Float(1.f) / max(length(pt.world), Float(1e-6f)) + Float(1.f) / max(h, pt.pixel));
+        const Float view_angle = object_angle + atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow) + Float(2.f) * turned;
         const Float4 current = fetch(a.specular, p);
         const Float past_distance = gather(a.history_specular, to_int(clamp(to_pixels(frame, motion.uv).x, Float(0.f), Float(float(frame.width)))),
                                            to_int(clamp(to_pixels(frame, motion.uv).y, Float(0.f), Float(float(frame.height))))).w;
@@ -378,7 +381,9 @@ template <Signals S> struct TemporalAccumulation {
         const Float stored = mix(min(trusted_surface, max(limit_surface, fix)), min(trusted_image, max(limit_image, fix)), share);
         blend<Lobe::specular>(a, frame, p, pt, chosen, history_uv, mix(n_surface, n_image, share), stored, mix(conf_surface, conf_image, share));
         store(a.tracking_out, p, select(pt.surface, h, Float(0.f)));
-        store(a.reprojection, p, encode_reprojection(surface, image_taps.valid, share, curvature));
+        store(a.footprint_specular, p, encode_footprint(chosen));
+        const Float2 offset = to_pixels(frame, history_uv - pt.uv);
+        store(a.offset_specular, p, float_to_half(clamp(offset.x, Float(-60000.f), Float(60000.f))) | shift_left(float_to_half(clamp(offset.y, Float(-60000.f), Float(60000.f))), 16));
     }
 
     // The smallest distance in 3x3 that any sample found; 0 if none did.
@@ -423,8 +428,9 @@ template <Signals S> struct TemporalAccumulation {
         const Float3 d = x - pt.world;
         Float curvature = dot(n - pt.n, d) / max(dot(d, d), Float(1e-20f));
         curvature = select(is_finite(curvature), clamp(curvature, Float(-65504.f), Float(65504.f)), Float(0.f));
+        const Float3 zero = {Float(0.f), Float(0.f), Float(0.f)};
         // A hollow mirror may speed the reflection up, but not beyond reason.
-        const Float3 image = virtual_point(pt.world, pt.world, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, h);
+        const Float3 image = virtual_point(pt.world, zero, pt.n, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, h);
         const Float moved = length(to_pixels(frame, project(frame.prev_world_to_clip, image) - project(frame.prev_world_to_clip, pt.world)));
         return select(curvature >= Float(0.f) || moved < Float(5.f) * parallax_max + Float(frame.inv_width), curvature, Float(0.f));
     }

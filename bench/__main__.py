@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of the benchmarks. Tables go to stdout, progress to stderr; exit code 2: wrong use."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from denoise import DenoiseError, _core
+from denoise.sequences import parse_settings
+
+from . import boundary, denoisers, measure, passes, report
+from .frames import LOBES, MOTIONS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code (wrong options leave through argparse, with code 2)."""
+    options = _parser().parse_args(arguments)
+    threads = _core.threads()
+    try:
+        options.command(options)
+    except (DenoiseError, ValueError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    finally:
+        measure.set_threads(threads)
+    return 0
+
+
+def _passes(options: argparse.Namespace) -> None:
+    old = report.read(options.against) if options.against else None
+    found = passes.measure(
+        *options.size,
+        select=options.select,
+        isa=options.isa,
+        threads=options.threads,
+        motion=options.camera,
+        lobes=options.lobes,
+        warm_up=options.warm_up,
+    )
+    _finish(found, options)
+    if old:
+        report.show_ratios(found, old)
+
+
+def _denoisers(options: argparse.Namespace) -> None:
+    from . import peers
+
+    found = denoisers.measure(
+        options.sizes, options.threads, motion=options.camera, warm_up=options.warm_up, progress=_say
+    )
+    _finish(found, options)
+    peers.show()
+
+
+def _quality(options: argparse.Namespace) -> None:
+    from . import quality
+
+    found = quality.measure(
+        options.sequences,
+        settings=parse_settings(options.set, [quality.DENOISER])[quality.DENOISER],
+        device=options.device,
+        size=options.size,
+        frames=options.frames,
+        samples=options.samples,
+        cache=options.cache,
+        progress=_say,
+    )
+    _finish(found, options)
+
+
+def _boundary(options: argparse.Namespace) -> None:
+    _finish(boundary.measure(options.runs), options)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    report.show_ratios(report.read(options.new), report.read(options.old))
+
+
+def _finish(found: report.Report, options: argparse.Namespace) -> None:
+    found.show()
+    if options.json:
+        found.write(options.json)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=sys.modules["bench"].__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(command=command)
+        return sub
+
+    def add_common(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--json", metavar="FILE", type=Path, help="write the report, with the machine's facts")
+
+    def add_timing(sub: argparse.ArgumentParser, warm_up: int) -> None:
+        sub.add_argument("--camera", choices=MOTIONS, default="moving", help="(default: moving)")
+        sub.add_argument("--warm-up", metavar="N", type=_natural, default=warm_up, help=f"frames (default: {warm_up})")
+        add_common(sub)
+
+    one = add("passes", _passes, "time every pass, against the speed of copying memory")
+    one.add_argument("--size", metavar="1080p|WxH", type=_size, default="1080p", help="(default: 1080p)")
+    one.add_argument("-k", dest="select", metavar="REGEX", type=_regex, default="", help="only passes with such names")
+    one.add_argument("--isa", metavar="NAME", help=f"of {', '.join(_core.backends())} (default: the fastest)")
+    one.add_argument("--threads", metavar="N", type=_natural, help="(default: all usable cores)")
+    one.add_argument("--lobes", metavar="A,B", type=_lobes, default=LOBES, help=f"(default: {','.join(LOBES)})")
+    one.add_argument("--against", metavar="OLD.json", help="also print the ratios to an earlier report")
+    add_timing(one, measure.WARM_UP)
+
+    whole = add("denoisers", _denoisers, "time whole frames by size, threads, lobes and instruction set; memory")
+    whole.add_argument("--sizes", metavar="A,B", type=_sizes, default=denoisers.SIZES, help="(default: 180p to 2160p)")
+    whole.add_argument("--threads", metavar="N,M", type=_numbers, default=[1, 2], help="(default: 1,2)")
+    add_timing(whole, denoisers.WARM_UP)
+
+    good = add("quality", _quality, "denoise sequences and score them against their references")
+    good.add_argument(
+        "sequences", metavar="SEQ", nargs="*", help="a folder, or a testbed scene (default: all of these)"
+    )
+    good.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting; repeatable")
+    good.add_argument("--device", default="auto", help="(default: auto)")
+    good.add_argument("--size", metavar="WxH", type=_size, default="320x180", help="of scenes (default: 320x180)")
+    good.add_argument("--frames", metavar="N", type=_natural, default=32, help="of scenes (default: 32)")
+    good.add_argument("--samples", metavar="N", type=_natural, default=64, help="of references (default: 64)")
+    good.add_argument("--cache", metavar="DIR", type=Path, help="for scenes (default: in the user's cache folder)")
+    add_common(good)
+
+    edge = add("boundary", _boundary, "time what a call costs beside its passes")
+    edge.add_argument("--runs", metavar="N", type=_natural, default=boundary.RUNS, help=f"(default: {boundary.RUNS})")
+    add_common(edge)
+
+    both = add("compare", _compare, "print the ratios of two reports, the first by the second")
+    both.add_argument("new", metavar="NEW.json")
+    both.add_argument("old", metavar="OLD.json")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    if text in denoisers.SIZES:
+        return denoisers.SIZES[text]
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT or one of {', '.join(denoisers.SIZES)}, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _sizes(text: str) -> dict[str, tuple[int, int]]:
+    return {name: _size(name) for name in text.split(",")}
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def _numbers(text: str) -> list[int]:
+    return [_natural(number) for number in text.split(",")]
+
+
+def _lobes(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= set(LOBES):
+        raise argparse.ArgumentTypeError(f"expected {' or '.join(LOBES)} or both, got {text!r}")
+    return names
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{error}, in {text!r}") from None
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

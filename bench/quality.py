@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good denoised sequences are: folders in the native format, or scenes of the testbed, rendered once and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from denoise import metrics, testbed
+from denoise.sequences import Arrays, Sequence, create, denoise_frame, frame_inputs, open_sequence, write_sequence
+
+from . import machine
+from .report import Report, Row
+
+SIZE, FRAMES, SAMPLES = (320, 180), 32, 64  # of rendered scenes; samples per pixel of the references
+DENOISER = "reblur"
+
+
+def measure(
+    names: Iterable[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    size: tuple[int, int] = SIZE,
+    frames: int = FRAMES,
+    samples: int = SAMPLES,
+    cache: Path | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Denoises sequences from their first frame on and scores them, the noisy input and the noise of the references.
+
+    names                  folders or names of testbed scenes; none: all scenes
+    settings               of the denoiser, over its defaults
+    size, frames, samples  of scenes that are rendered
+    cache                  where these are kept, default default_cache()
+
+    Rows are "sequence, signal, method" with the columns of denoise.metrics.score, and the lag of the denoised signals
+    after each change of light.
+    """
+    facts = machine.facts()
+    rows: dict[str, Row] = {}
+    for name in names or testbed.scenes():
+        sequence = _open(name, size, frames, samples, cache or default_cache(), progress)
+        progress(f"denoising {sequence.name}")
+        outputs, milliseconds = _denoise(sequence, device, settings)
+        scores = {
+            "noisy": metrics.score(metrics.noisy_outputs(sequence), sequence),
+            "denoised": metrics.score(outputs, sequence),
+        }
+        if noise := metrics.reference_noise_outputs(sequence):
+            scores["ref_noise"] = metrics.score(noise, sequence)
+        for signal in (*scores["denoised"]["denoised"], "composite"):
+            rows |= {f"{sequence.name}, {signal}, {method}": score[signal] for method, score in scores.items()}
+        for lag in scores["denoised"]["lag"]:
+            label = f"{sequence.name}, {lag['offset']} frames after the change at {lag['change']}"
+            rows[label] = {f"lag_{signal}": lag[signal] for signal in ("diff", "spec", "composite") if signal in lag}
+        rows[f"{sequence.name}, a frame"] = {"ms": milliseconds}
+    setup = {"denoiser": DENOISER, "device": device, "settings": dict(settings or {})}
+    return Report("quality", facts, setup, rows)
+
+
+def default_cache() -> Path:
+    """The user's cache folder for this program."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rt-denoise"
+
+
+def _denoise(sequence: Sequence, device: str, settings: Mapping[str, Any] | None) -> tuple[dict[int, Arrays], float]:
+    """The results of the reference frames, and the median of the milliseconds that a frame took."""
+    denoisers = {DENOISER: create(DENOISER, sequence.meta, device, settings)}
+    outputs, times = {}, []
+    for index in range(max(sequence.reference_frames) + 1):
+        signals, milliseconds = denoise_frame(denoisers, frame_inputs(sequence.frames[index], sequence.meta, index))
+        times.append(milliseconds)
+        if index in sequence.reference_frames:
+            outputs[index] = signals
+    return outputs, median(times)
+
+
+def _open(
+    name: str, size: tuple[int, int], frames: int, samples: int, cache: Path, progress: Callable[[str], None]
+) -> Sequence:
+    if name not in testbed.scenes():
+        sequence = open_sequence(name)
+        if not sequence.reference_frames:
+            raise ValueError(f"{name}: has no reference_frames to compare with")
+        return sequence
+    folder = cache / f"{name}-{size[0]}x{size[1]}-{frames}-{samples}-{_testbed_digest()}"
+    if not (folder / "sequence.json").exists():
+        progress(f"rendering {name} into {folder}")
+        changes = [change for change in testbed.get_scene(name).lighting_changes if change < frames]
+        sequence = testbed.sequence(
+            name, *size, frames=frames, reference_frames=reference_frames(frames, changes), reference_samples=samples
+        )
+        write_sequence(folder, sequence.meta, sequence.frames.values())
+    return open_sequence(folder)
+
+
+def reference_frames(frames: int, changes: Iterable[int]) -> list[int]:
+    """Two frames in the middle, the last three, and some around each change of light: what all scores need."""
+    wanted = {frames // 2 - 1, frames // 2, *range(frames - 3, frames)}
+    for change in changes:
+        wanted |= {change - 1, change, change + 1, change + 3, change + 7}
+    return sorted(index for index in wanted if 0 <= index < frames)
+
+
+def _testbed_digest() -> str:
+    """Of the sources of the testbed: a scene that was changed is rendered again."""
+    sources = sorted(Path(str(testbed.__file__)).parent.glob("*.py"))
+    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
