@@ -64,10 +64,10 @@ class Subject:
         return Sample(wall * 1e3, cpu * 1e3, self.denoiser.timings())
 
 
-def in_turn(subjects: Mapping[Key, Subject], runs: int = RUNS, seconds: float = SECONDS) -> dict[Key, list[Sample]]:
+def in_turn(subjects: Mapping[Key, Subject]) -> dict[Key, list[Sample]]:
     """Runs warmed-up subjects one after the other, round after round, so that what disturbs one disturbs all."""
     samples: dict[Key, list[Sample]] = {key: [] for key in subjects}
-    while any(len(s) < runs or sum(x.wall for x in s) < seconds * 1e3 for s in samples.values()):
+    while any(len(s) < RUNS or sum(x.wall for x in s) < SECONDS * 1e3 for s in samples.values()):
         for key, subject in subjects.items():
             samples[key].append(subject.run())
     return samples

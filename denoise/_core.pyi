@@ -18,6 +18,11 @@ def threads() -> int:
 def configure_cpu(threads: int, tile: tuple[int, int]) -> None:
     """Sets the number of threads and the tile shape of the process, for tests and measurements."""
 
+def probe(function: str, inputs: Any, outputs: Any, backend: str) -> None:
+    """Applies a shared function of the shaders to each pixel of a float32 array (H, W, K), for tests.
+
+    The names are in shaders/testing/probe.h. ValueError for another one, or for the wrong number of channels."""
+
 class Denoiser:
     def __init__(self, family: str, width: int, height: int, backend: str) -> None: ...
     def denoise(
@@ -32,6 +37,20 @@ class Denoiser:
 
         camera: "world_to_view" and "view_to_clip" as 16 floats in row-major order, "jitter" as (x, y), "world_motion"
         as bool. Shapes, dtypes and values were checked before."""
+
+    def crosscheck(
+        self,
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+        camera: dict[str, Any],
+        settings: dict[str, float],
+        reset: bool,
+        backend: str,
+    ) -> list[dict[str, Any]]:
+        """Denoises one frame like `denoise` and runs every pass on `backend` too, from the same inputs, for tests.
+
+        Returns what each pass wrote, in order: "pass", "image", "format", "width", "height", "channels", and the pixels
+        by this denoiser's backend ("first") and by the other one ("second") as bytes, rows packed."""
 
     def describe(self) -> str: ...
     def timings(self) -> list[tuple[str, float]]:

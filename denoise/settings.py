@@ -183,16 +183,16 @@ class ReblurSettings(Settings):
     max_stabilized_frames: int = _number(63, 0, 63, "frames",
         "Length of the history of the last pass. Larger: steadier picture, more lag; 0 leaves the pass and the "
         "anti-lag out.")
-    history_fix_frames: int = _number(3, 0, 63, "frames",
-        "A history shorter than this is rebuilt from pixels farther away; at most max_accumulated_frames. Larger: "
-        "smoother newly seen surfaces, for longer; 0: never rebuilt.")
-    history_fix_stride: float = _number(14, 1, 1024, "px",
+    history_fix_frames: int = _number(6, 0, 63, "frames",
+        "A history shorter than this is rebuilt from pixels farther away. Larger: smoother newly seen surfaces, for "
+        "longer; 0: never rebuilt.")
+    history_fix_stride: float = _number(20, 1, 1024, "px",
         "Distance between the pixels it is rebuilt from. Larger: smoother, and blotches become larger.")
-    history_fix_stride_alternate: float = _number(14, 1, 1024, "px",
+    history_fix_stride_alternate: float = _number(20, 1, 1024, "px",
         "The same for history_fix_alternate_material.")
     history_fix_alternate_material: int = _number(-1, -1, 255, "material id",
         "Material that uses the alternate stride; -1: none.")
-    fast_clamp_sigma: float = _number(2, 1, 3, "standard deviations",
+    fast_clamp_sigma: float = _number(3, 1, 10, "standard deviations",
         "How far the long history may leave the short one. Larger: steadier, more lag.")
     antilag_sigma_scale: float = _number(2, 0.1, 1000, "standard deviations",
         "Change of brightness that counts as noise. Larger: histories are cut less often.")
@@ -224,7 +224,7 @@ class ReblurSettings(Settings):
         "Weight that the blur leaves to pixels with another hit distance. Larger: smoother, softer contact shadows.")
 
     # Blur
-    diffuse_prepass_radius: float = _number(30, 0, 1024, "px",
+    diffuse_prepass_radius: float = _number(10, 0, 1024, "px",
         "Blur of the noisy diffuse before accumulation. Larger: less noise in the first frames, less detail; 0: none.")
     specular_prepass_radius: float = _number(50, 0, 1024, "px",
         "The same for specular.")
@@ -232,7 +232,7 @@ class ReblurSettings(Settings):
         "The specular pre-pass only finds the distance by which reflections are followed, and blurs nothing.")
     min_blur_radius: float = _number(1, 0, 1024, "px",
         "Smallest radius of the two blurs after accumulation; at most max_blur_radius. Larger: smoother.")
-    max_blur_radius: float = _number(30, 0, 1024, "px",
+    max_blur_radius: float = _number(20, 0, 1024, "px",
         "Largest radius of these blurs. Larger: less noise in the first frames, less detail.")
     lobe_angle_fraction: float = _number(0.15, 0, 1, "of the lobe",
         "Difference of normals, against the width of the reflection lobe, that the blur crosses. Larger: smoother, "
@@ -263,11 +263,6 @@ class ReblurSettings(Settings):
             raise ValueError(
                 f"min_blur_radius: expected at most max_blur_radius ({self.max_blur_radius:g}), "
                 f"got {self.min_blur_radius:g}"
-            )
-        if self.history_fix_frames > self.max_accumulated_frames:
-            raise ValueError(
-                "history_fix_frames: expected at most max_accumulated_frames "
-                f"({self.max_accumulated_frames}), got {self.history_fix_frames}"
             )
 
 

@@ -60,7 +60,7 @@ DN_FN Float lobe_spread_quarter(Float roughness) { return mirror_fade(roughness)
 // Tangent of the half angle of the cone that holds a fraction of the GGX lobe.
 DN_FN Float lobe_tangent(Float roughness, Float fraction) {
     const Float v = sat(fraction);
-    return sat(roughness) * sqrt(v / (Float(1.f) - v + Float(1e-6f)));
+    return sat(roughness) * min(Float(2.f) * sat(roughness), Float(1.f)) * sqrt(v / (Float(1.f) - v + Float(1e-6f)));
 }
 
 // How far the main direction of the lobe leans from the normal to the mirror direction; fit of the GGX reflection lobe.

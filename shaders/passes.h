@@ -11,6 +11,7 @@
 #include "reblur/spatial_filter.h"
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
+#include "testing/probe.h"
 
 // clang-format off
 #define DN_PASSES(PASS)                                                                                                                   \
@@ -24,7 +25,8 @@
     PASS(blur,                     SpatialFilterArgs,          Blur<Lobe::diffuse>, Blur<Lobe::specular>)                                 \
     PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \
     PASS(stabilize,                StabilizeArgs,              Stabilize<Lobe::diffuse>, Stabilize<Lobe::specular>)                       \
-    PASS(resolve,                  ResolveArgs,                Resolve)
+    PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
+    PASS(probe,                    ProbeArgs,                  Probe)
 // clang-format on
 
 namespace denoise {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu_backend.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -21,20 +25,31 @@ struct Candidate {
 };
 
 bool always() { return true; }
-#if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+#if defined(DENOISE_WITH_AVX2)
+bool has_f16c() {  // asked of the processor itself: Clang's __builtin_cpu_supports does not know the name
+    unsigned a, b, c = 0, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
+#endif
+#if defined(DENOISE_WITH_SSE42)
 bool has_sse42() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
 #endif
 
 const Candidate candidates[] = {
-#if defined(__x86_64__)
+#if defined(DENOISE_WITH_AVX2)
     {"avx2", kernels_avx2, has_avx2, "a CPU with AVX2, FMA and F16C (x86-64-v3)", true},
+#endif
+#if defined(DENOISE_WITH_SSE42)
     {"sse42", kernels_sse42, has_sse42, "a CPU with SSE4.2 (x86-64-v2)", true},
-#elif defined(__aarch64__)
+#endif
+#if defined(DENOISE_WITH_NEON)
     {"neon", kernels_neon, always, "", true},
 #endif
     {"scalar", kernels_scalar, always, "", true},
+#if defined(DENOISE_WITH_EMULATED_CUDA)
     {"emulated_cuda", kernels_emulated_cuda, always, "", false},
+#endif
 };
 
 const Candidate& find(const std::string& name) {

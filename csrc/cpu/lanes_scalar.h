@@ -5,8 +5,10 @@
 #if defined(__CUDACC__)
 #include <cuda_fp16.h>
 #define DN_FN __device__ __forceinline__
+#define DN_CONSTANT __constant__ constexpr
 #else
 #define DN_FN inline __attribute__((always_inline))
+#define DN_CONSTANT constexpr
 #endif
 
 namespace denoise::DN_TARGET {

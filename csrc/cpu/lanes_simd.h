@@ -10,6 +10,7 @@
 #endif
 
 #define DN_FN inline __attribute__((always_inline))
+#define DN_CONSTANT constexpr
 
 namespace denoise::DN_TARGET {
 
@@ -140,6 +141,9 @@ DN_FN Float half_to_float(Int h) {
 DN_FN Int float_to_half(Float f) {
     return Int((IntV)_mm256_cvtepu16_epi32(_mm256_cvtps_ph((__m256)f.v, _MM_FROUND_TO_NEAREST_INT)));
 }
+#elif defined(__aarch64__)
+DN_FN Float half_to_float(Int h) { return Float((FloatV)vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32((uint32x4_t)h.v)))); }
+DN_FN Int float_to_half(Float f) { return Int((IntV)vmovl_u16(vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)f.v)))); }
 #else
 // Exponent re-biasing by a multiplication handles normals and subnormals at once; see F. Giesen, "Half to float done quic" (2012).
 DN_FN Float half_to_float(Int h) {
@@ -254,7 +258,7 @@ struct Texels {
     Int first, second;
 };
 DN_FN Texels gather_texels(const uint8_t* base, Int offset) {
-    Texels r;
+    Texels r{};
     DN_EACH_LANE {
         int32_t word[2];
         __builtin_memcpy(word, base + offset.v[k], 8);
@@ -263,7 +267,21 @@ DN_FN Texels gather_texels(const uint8_t* base, Int offset) {
     }
     return r;
 }
+#if defined(__aarch64__)
+DN_FN Texels load_texels(const uint8_t* p) {
+    const int32x4x2_t words = vld2q_s32((const int32_t*)p);
+    return {Int((IntV)words.val[0]), Int((IntV)words.val[1])};
+}
+DN_FN void store_words(uint8_t* p, Int first, Int second) { vst2q_s32((int32_t*)p, {{(int32x4_t)first.v, (int32x4_t)second.v}}); }
+#else
 DN_FN Texels load_texels(const uint8_t* p) { return gather_texels(p, lane_index() * Int(8)); }
+DN_FN void store_words(uint8_t* p, Int first, Int second) {
+    DN_EACH_LANE {
+        const int32_t word[2] = {first.v[k], second.v[k]};
+        __builtin_memcpy(p + 8 * k, word, 8);
+    }
+}
+#endif
 DN_FN void split_words(const Texels& x, Int& first, Int& second) {
     first = x.first;
     second = x.second;
@@ -273,12 +291,6 @@ DN_FN void split_halves(const Texels& x, Float out[4]) {
     out[1] = half_to_float(shift_right(x.first, 16));
     out[2] = half_to_float(x.second & Int(0xffff));
     out[3] = half_to_float(shift_right(x.second, 16));
-}
-DN_FN void store_words(uint8_t* p, Int first, Int second) {
-    DN_EACH_LANE {
-        const int32_t word[2] = {first.v[k], second.v[k]};
-        __builtin_memcpy(p + 8 * k, word, 8);
-    }
 }
 DN_FN void store_halves(uint8_t* p, const Float in[4]) {
     store_words(p, float_to_half(in[0]) | shift_left(float_to_half(in[1]), 16), float_to_half(in[2]) | shift_left(float_to_half(in[3]), 16));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thread_pool.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace denoise {
 
@@ -26,7 +28,8 @@ int threads_from_env() {
     return int(n);
 }
 
-// One job at a time: a generation number tells the threads that there is a new one.
+// One job at a time: a generation number tells the threads that there is a new one. A thread that wakes after the job is done stays out of
+// it, so that no frame waits for a thread which the system has not scheduled yet.
 struct ThreadPool::Crew {
     pid_t owner = getpid();
     std::mutex mutex;
@@ -36,7 +39,7 @@ struct ThreadPool::Crew {
     std::atomic<int> next{0};
     int count = 0, busy = 0;
     uint64_t generation = 0;
-    bool quit = false;
+    bool open = false, quit = false;
 
     void work(int worker) {
         for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) (*body)(i, worker);
@@ -45,9 +48,10 @@ struct ThreadPool::Crew {
         uint64_t seen = 0;
         std::unique_lock lock(mutex);
         for (;;) {
-            wake.wait(lock, [&] { return quit || generation != seen; });
+            wake.wait(lock, [&] { return quit || (open && generation != seen); });
             if (quit) return;
             seen = generation;
+            busy++;
             lock.unlock();
             work(worker);
             lock.lock();
@@ -61,6 +65,9 @@ ThreadPool::~ThreadPool() { stop(); }
 
 ThreadPool& ThreadPool::shared() {
     static ThreadPool pool(threads_from_env());
+    // A fork waits for the pass that runs: the child never finds the pool in the middle of a job.
+    static const int registered = pthread_atfork([] { shared().turn_.lock(); }, [] { shared().turn_.unlock(); }, [] { shared().turn_.unlock(); });
+    (void)registered;
     return pool;
 }
 
@@ -75,7 +82,11 @@ void ThreadPool::start() {
     if (crew_ && crew_->owner != getpid()) (void)crew_.release();
     if (crew_) return;
     crew_ = std::make_unique<Crew>();
-    for (int k = 1; k < threads_; k++) crew_->threads.emplace_back([crew = crew_.get(), k] { crew->loop(k); });
+    for (int k = 1; k < threads_; k++) try {
+            crew_->threads.emplace_back([crew = crew_.get(), k] { crew->loop(k); });
+        } catch (const std::system_error&) {
+            break;  // the system allows no more threads: the frame is denoised by those there are
+        }
 }
 
 void ThreadPool::stop() {
@@ -107,12 +118,13 @@ void ThreadPool::parallel_for(int count, const std::function<void(int, int)>& bo
         crew.body = &body;
         crew.count = count;
         crew.next.store(0, std::memory_order_relaxed);
-        crew.busy = threads_ - 1;
+        crew.open = true;
         crew.generation++;
     }
     crew.wake.notify_all();
     crew.work(0);
     std::unique_lock lock(crew.mutex);
+    crew.open = false;
     crew.done.wait(lock, [&] { return crew.busy == 0; });
 }
 

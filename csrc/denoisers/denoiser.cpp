@@ -29,6 +29,17 @@ void Denoiser::write_page(const FrameInput& input) {
 void Denoiser::denoise(const FrameInput& input) {
     write_page(input);
     graph_.execute(frame_);
+    remember(input);
+}
+
+std::vector<Crosscheck> Denoiser::crosscheck(const FrameInput& input, Backend& other) {
+    write_page(input);
+    auto results = graph_.crosscheck(frame_, other);
+    remember(input);
+    return results;
+}
+
+void Denoiser::remember(const FrameInput& input) {
     memory_.previous = input.camera;
     memory_.frame_index = frame_.frame_index + 1;
     memory_.started = 1;

@@ -26,6 +26,7 @@ class Denoiser {
 
     virtual bool set(const std::string& setting, double value) = 0;  // false if there is no such setting
     void denoise(const FrameInput& input);
+    std::vector<Crosscheck> crosscheck(const FrameInput& input, Backend& other);  // the same, see Graph::crosscheck
     std::string describe();  // the page of the last frame; before the first, of a frame with every input
     void resize(int width, int height);
 
@@ -47,6 +48,7 @@ class Denoiser {
         int32_t started = 0;
     };
     void write_page(const FrameInput& input);
+    void remember(const FrameInput& input);
 
     Graph graph_;
     int width_, height_;

@@ -65,6 +65,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     const float scale = radius_scale(f.height);
     const float max_radius = std::max(s.max_blur_radius * scale, s.min_blur_radius);
     const Convergence convergence{s.convergence_scale, s.convergence_base, s.convergence_period * float(s.max_accumulated_frames)};
+    const float fix_frames = float(std::min(s.history_fix_frames, s.max_accumulated_frames));
     const float lobe_fraction = s.lobe_angle_fraction * s.lobe_angle_fraction;
 
     std::vector<LobePage> lobes;
@@ -146,7 +147,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
          .diffuse = d.signal, .specular = sp.signal, .history_diffuse = d.slow, .history_specular = sp.slow, .history_fast_diffuse = d.fast_history, .history_fast_specular = sp.fast_history,
          .fast_diffuse = d.fast, .fast_specular = sp.fast, .prev_frames_diffuse = d.frames.previous, .prev_frames_specular = sp.frames.previous, .frames_diffuse = d.frames.current,
          .frames_specular = sp.frames.current, .tracking = tracking, .prev_tracking = tracking_history.previous, .tracking_out = tracking_history.current, .footprint_diffuse = d.footprint, .footprint_specular = sp.footprint, .offset_specular = sp.offset,
-         .max_frames = float(s.max_accumulated_frames), .max_fast_frames = float(s.max_fast_frames), .fix_frames = float(s.history_fix_frames), .responsive_roughness = s.responsive_roughness,
+         .max_frames = float(s.max_accumulated_frames), .max_fast_frames = float(s.max_fast_frames), .fix_frames = fix_frames, .responsive_roughness = s.responsive_roughness,
          .responsive_min_frames = float(s.responsive_min_frames), .roughness_fraction = s.roughness_fraction, .firefly_min_scale = s.firefly_min_scale, .max_blur_radius = max_radius,
          .min_material = std::min(s.min_material_diffuse, s.min_material_specular), .min_material_specular = s.min_material_specular});
 
@@ -155,7 +156,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         const bool specular = page.lobe == Lobe::specular;
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
         g.run<Pass::history_fix>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .frames = i.frames.current, .signal = i.signal, .fast = i.fast,
-                                                  .tracking = specular ? tracking_history.current : Image<R16F>{}, .out = other, .fast_out = i.fast_history, .fix_frames = float(s.history_fix_frames),
+                                                  .tracking = specular ? tracking_history.current : Image<R16F>{}, .out = other, .fast_out = i.fast_history, .fix_frames = fix_frames,
                                                   .stride = s.history_fix_stride * scale, .stride_alternate = s.history_fix_stride_alternate * scale,
                                                   .alternate_material = s.history_fix_alternate_material, .max_frames = float(s.max_accumulated_frames), .max_fast_frames = float(s.max_fast_frames),
                                                   .clamp_sigma = max_radius < 2 ? 3 + (s.fast_clamp_sigma - 3) * max_radius / 2 : s.fast_clamp_sigma, .lobe_fraction = lobe_fraction,
@@ -178,7 +179,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
             luma = stabilized.current;
             g.run<Pass::stabilize>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .motion = specular ? Array{} : motion, .footprint = i.footprint, .offset = i.offset,
                                                     .signal = i.slow, .history_luma = stabilized.previous, .luma = luma,
-                                                    .frames = i.frames.current, .max_stabilized_frames = float(s.max_stabilized_frames), .fix_frames = float(s.history_fix_frames),
+                                                    .frames = i.frames.current, .max_stabilized_frames = float(s.max_stabilized_frames), .fix_frames = fix_frames,
                                                     .sigma_scale = s.antilag_sigma_scale, .sensitivity = s.antilag_sensitivity, .responsive_roughness = s.responsive_roughness, .split = s.split_screen,
                                                     .history_valid = f.history_valid && stabilized.valid, .convergence = convergence});
         }

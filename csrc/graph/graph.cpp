@@ -14,6 +14,23 @@ namespace {
 // sizes from falling into the same cache sets.
 int row_pitch(int width, int bytes_per_pixel) { return ((width + 15) / 16 * 16 * bytes_per_pixel + 63) / 64 * 64 + 64; }
 
+// Calls visit(bytes, count) for every run of adjacent bytes of an image or array, row by row.
+template <class Visit> void each_run(const Array& array, int bytes_per_pixel, Visit visit) {
+    const int bytes = bytes_per_pixel / array.channels;
+    for (int y = 0; y < array.height; y++)
+        for (int x = 0; x < array.width; x++)
+            for (int c = 0; c < array.channels; c++) visit(array.data + y * array.stride_y + x * array.stride_x + c * array.stride_c, bytes);
+}
+std::string pack(const Array& array, int bytes_per_pixel) {
+    std::string packed;
+    each_run(array, bytes_per_pixel, [&](const uint8_t* at, int bytes) { packed.append(reinterpret_cast<const char*>(at), bytes); });
+    return packed;
+}
+void unpack(const std::string& packed, const Array& array, int bytes_per_pixel) {
+    const char* from = packed.data();
+    each_run(array, bytes_per_pixel, [&](uint8_t* at, int bytes) { std::memcpy(at, from, bytes), from += bytes; });
+}
+
 }  // namespace
 
 Graph::Graph(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
@@ -50,6 +67,7 @@ ImageView Graph::declare(const std::string& name, const char* format, int bytes_
     d.bytes_per_pixel = bytes_per_pixel;
     d.width = width;
     d.height = height;
+    d.pitch = view.pitch;
     d.life = life;
     d.bytes = size_t(view.pitch) * height + 64;
     images_.push_back(d);
@@ -125,7 +143,12 @@ Graph::Buffer& Graph::buffer(const std::string& name, const Declared& like) {
     return b;
 }
 
-void Graph::execute(const FrameConstants& frame) {
+std::string Graph::label(const Node& node) const {
+    const std::string name = pass_names[int(node.pass)];
+    return *node.variant.name ? name + "." + node.variant.name : name;
+}
+
+void Graph::place_images() {
     const size_t total = plan();
     if (total != arena_bytes_) {
         uint8_t* fresh = total ? static_cast<uint8_t*>(backend_->allocate(total)) : nullptr;
@@ -137,12 +160,49 @@ void Graph::execute(const FrameConstants& frame) {
         if (d.life == Life::permanent) d.memory = buffer(d.name, d).memory;
         if (d.life == Life::transient) d.memory = arena_ + d.offset;
     }
+}
+
+void Graph::execute(const FrameConstants& frame) {
+    place_images();
     for (Node& node : nodes_) {
         node.patch(*this, node.args.data());
         const auto start = std::chrono::steady_clock::now();
         backend_->launch(node.pass, node.variant.index, node.args.data(), frame, node.width, node.height);
         node.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     }
+    finish_frame();
+}
+
+std::vector<Crosscheck> Graph::crosscheck(const FrameConstants& frame, Backend& other) {
+    place_images();
+    std::vector<Crosscheck> results;
+    for (Node& node : nodes_) {
+        node.patch(*this, node.args.data());
+        const size_t first = results.size();
+        std::vector<Array> targets;
+        std::vector<std::string> before;
+        for (int id : node.writes) {
+            const Declared& d = images_[id];
+            Array target = d.array;  // an image is an array of whole texels
+            if (d.memory) target = {.data = d.memory, .stride_x = d.bytes_per_pixel, .stride_y = d.pitch, .width = d.width, .height = d.height, .channels = 1};
+            const bool read = std::find(node.reads.begin(), node.reads.end(), id) != node.reads.end();
+            before.push_back(read ? pack(target, d.bytes_per_pixel) : std::string(size_t(d.width) * d.height * d.bytes_per_pixel, '\xff'));
+            targets.push_back(target);
+            results.push_back({label(node), d.name, d.format, d.width, d.height, target.channels, "", ""});
+        }
+        const auto run = [&](Backend& backend, std::string Crosscheck::* result) {
+            for (size_t k = 0; k < targets.size(); k++) unpack(before[k], targets[k], images_[node.writes[k]].bytes_per_pixel);
+            backend.launch(node.pass, node.variant.index, node.args.data(), frame, node.width, node.height);
+            for (size_t k = 0; k < targets.size(); k++) results[first + k].*result = pack(targets[k], images_[node.writes[k]].bytes_per_pixel);
+        };
+        run(other, &Crosscheck::second);
+        run(*backend_, &Crosscheck::first);  // last: the frame goes on from here
+    }
+    finish_frame();
+    return results;
+}
+
+void Graph::finish_frame() {
     for (const Node& node : nodes_)
         for (int id : node.writes)
             if (images_[id].life == Life::permanent) permanents_[images_[id].name].written = frame_number_;
@@ -164,11 +224,10 @@ std::string Graph::describe() {
     };
     std::string text = line("%d x %d pixels on %s\n\npasses\n", width_, height_, backend_->name().c_str());
     for (const Node& n : nodes_) {
-        const std::string label = std::string(pass_names[int(n.pass)]) + (*n.variant.name ? std::string(".") + n.variant.name : "");
         double bytes = 0;
         for (const auto* list : {&n.reads, &n.writes})
             for (int id : *list) bytes += double(images_[id].bytes_per_pixel) * images_[id].width * images_[id].height;
-        text += line("  %-34s %6.1f B/px   %s -> %s\n", label.c_str(), bytes / (double(width_) * height_), names(n.reads).c_str(), names(n.writes).c_str());
+        text += line("  %-34s %6.1f B/px   %s -> %s\n", label(n).c_str(), bytes / (double(width_) * height_), names(n.reads).c_str(), names(n.writes).c_str());
     }
     static const char* const lives[] = {"permanent", "transient", "input", "output"};
     text += "\nimages\n";
@@ -183,7 +242,7 @@ std::string Graph::describe() {
 
 std::vector<std::pair<std::string, double>> Graph::timings() const {
     std::vector<std::pair<std::string, double>> list;
-    for (const Node& n : nodes_) list.emplace_back(std::string(pass_names[int(n.pass)]) + (*n.variant.name ? std::string(".") + n.variant.name : ""), n.ms);
+    for (const Node& n : nodes_) list.emplace_back(label(n), n.ms);
     return list;
 }
 
@@ -197,7 +256,7 @@ std::map<std::string, std::string> Graph::save() const {
         const std::string age = std::to_string(frame_number_ - b.written);
         state[name] = std::to_string(b.width) + "x" + std::to_string(b.height) + " " + age + "\n" + std::string(reinterpret_cast<const char*>(b.memory), b.bytes);
     }
-    for (const auto& [name, flip] : flipped_) state["flip:" + name] = flip ? "1" : "0";
+    for (const auto& [name, flip] : flipped_) state["flip:" + name] = std::to_string(int(flip));
     return state;
 }
 

@@ -19,6 +19,13 @@ template <class F> struct History {
     bool valid;  // `previous` was written in the last frame
 };
 
+// What a pass wrote into an image, computed by two backends from the same inputs. Rows are packed: width * bytes_per_pixel.
+struct Crosscheck {
+    std::string pass, image, format;
+    int width, height, channels;
+    std::string first, second;  // this graph's backend, the other one
+};
+
 // One of a pass's compiled instances, and how it shows in timings.
 struct Variant {
     int index = 0;
@@ -51,6 +58,9 @@ class Graph {
     }
 
     void execute(const FrameConstants& frame);
+    // The same, but every pass also runs on `other`, from the inputs that it had here; what both wrote comes back in order. Outputs start
+    // poisoned, so that a pixel which a pass leaves out shows. For tests: `other` must reach the memory of this graph's backend.
+    std::vector<Crosscheck> crosscheck(const FrameConstants& frame, Backend& other);
 
     // ---- looking
     std::string describe();                                       // the page as text
@@ -68,7 +78,7 @@ class Graph {
     struct Declared {
         std::string name;
         const char* format;
-        int bytes_per_pixel, width, height;
+        int bytes_per_pixel, width, height, pitch;
         Life life;
         size_t bytes;
         int first_use = -1, last_use = -1;
@@ -103,6 +113,9 @@ class Graph {
     ImageView declare(const std::string& name, const char* format, int bytes_per_pixel, Life life, int width, int height);
     Array external(const std::string& name, const std::map<std::string, Array>& bound, Life life);
     Buffer& buffer(const std::string& name, const Declared& like);
+    void place_images();
+    void finish_frame();
+    std::string label(const Node& node) const;
     size_t plan();  // offsets of the transients; returns the bytes they need together
     void record(Node node);
 

@@ -29,8 +29,8 @@ void matrix(const py::handle& values, double out[16]) {
     std::copy(list.begin(), list.end(), out);
 }
 
-void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset) {
-    std::vector<Borrowed> keep;
+// The arguments of one frame. `keep` holds the arrays as long as the frame is denoised.
+FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset, std::vector<Borrowed>& keep) {
     FrameInput frame;
     frame.inputs = borrow(inputs, keep);
     frame.outputs = borrow(outputs, keep);
@@ -43,8 +43,50 @@ void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs,
     frame.reset = reset;
     for (const auto& [name, value] : settings)
         if (!d.set(name.cast<std::string>(), value.cast<double>())) throw py::value_error("settings: unknown name '" + name.cast<std::string>() + "'");
+    return frame;
+}
+
+void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset) {
+    std::vector<Borrowed> keep;
+    const FrameInput frame = frame_input(d, inputs, outputs, camera, settings, reset, keep);
     py::gil_scoped_release release;
     d.denoise(frame);
+}
+
+py::list crosscheck_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset, const std::string& backend) {
+    std::vector<Borrowed> keep;
+    const FrameInput frame = frame_input(d, inputs, outputs, camera, settings, reset, keep);
+    const auto other = make_cpu_backend(backend);
+    std::vector<Crosscheck> results;
+    {
+        py::gil_scoped_release release;
+        results = d.crosscheck(frame, *other);
+    }
+    py::list list;
+    for (const Crosscheck& r : results)
+        list.append(py::dict("pass"_a = r.pass, "image"_a = r.image, "format"_a = r.format, "width"_a = r.width, "height"_a = r.height, "channels"_a = r.channels,
+                             "first"_a = py::bytes(r.first), "second"_a = py::bytes(r.second)));
+    return list;
+}
+
+void probe(const std::string& function, const py::object& inputs, const py::object& outputs, const std::string& backend) {
+    std::string names;
+    int index = 0;
+    for (const auto& p : probes) {
+        if (p.name == function) {
+            const Borrowed in("inputs", inputs), out("outputs", outputs);
+            if (in.view.type != ArrayType::f32 || out.view.type != ArrayType::f32) throw py::type_error("probe: expected float32 arrays");
+            if (in.view.channels != p.inputs || out.view.channels != p.outputs || in.view.width != out.view.width || in.view.height != out.view.height)
+                throw py::value_error(function + ": expected (H, W, " + std::to_string(p.inputs) + ") inputs and (H, W, " + std::to_string(p.outputs) + ") outputs");
+            Graph g(make_cpu_backend(backend));
+            g.begin(in.view.width, in.view.height);
+            g.bind({{"inputs", in.view}}, {{"outputs", out.view}});
+            g.run<Pass::probe>({.in = g.input("inputs"), .out = g.output("outputs"), .function = ProbeFunction(index)});
+            return g.execute({});
+        }
+        names += (index++ ? ", " : "") + std::string(p.name);
+    }
+    throw py::value_error("function: expected one of " + names + "; got '" + function + "'");
 }
 
 py::dict save_state(const Denoiser& d) {
@@ -77,6 +119,9 @@ PYBIND11_MODULE(_core, m) {
         ThreadPool::shared().resize(threads);
     }, "threads"_a, "tile"_a, "Sets the number of threads and the tile shape of the process, for tests and measurements; results do not depend on them.");
 
+    m.def("probe", &probe, "function"_a, "inputs"_a, "outputs"_a, "backend"_a,
+          "Applies a shared function of the shaders to each pixel of a float32 array (H, W, K), for tests; the names are in shaders/testing/probe.h.");
+
     py::class_<Denoiser>(m, "Denoiser", "A denoiser family with its history on one device.")
         .def(py::init([](const std::string& family, int width, int height, const std::string& backend) { return Denoiser::make(family, width, height, make_cpu_backend(backend)); }),
              "family"_a, "width"_a, "height"_a, "backend"_a)
@@ -84,6 +129,10 @@ PYBIND11_MODULE(_core, m) {
              "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.\n\n"
              "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
              "bool. Arguments were checked before: nothing is read or written here that does not fit.")
+        .def("crosscheck", &crosscheck_frame, "inputs"_a, "outputs"_a, "camera"_a, "settings"_a, "reset"_a, "backend"_a,
+             "Denoises one frame like `denoise` and runs every pass on `backend` too, from the same inputs, for tests.\n\n"
+             "Returns what each pass wrote, in order: \"pass\", \"image\", \"format\", \"width\", \"height\", \"channels\", and the pixels by\n"
+             "this denoiser's backend (\"first\") and by the other one (\"second\") as bytes.")
         .def("describe", &Denoiser::describe, "The page as text: passes, images, formats, bytes per pixel, memory.")
         .def("timings", [](const Denoiser& d) { return d.graph().timings(); }, "Name and milliseconds of each pass of the last frame.")
         .def("memory", [](const Denoiser& d) { return std::make_pair(d.graph().permanent_bytes(), d.graph().transient_bytes()); }, "Bytes of permanent and of transient images.")

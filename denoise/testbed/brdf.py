@@ -13,12 +13,12 @@ from math import cos, pi, sin, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import Vec, add, dot, kernel, luminance, normalized, scale
+from .kernels import Vec, add, compiled, dot, luminance, normalized, scale
 
 Float64 = NDArray[np.float64]
 
 
-@kernel
+@compiled
 def distribution(h_z: float, alpha: float) -> float:
     """GGX's density of microfacet normals at cosine h_z."""
     a2 = alpha * alpha
@@ -26,14 +26,14 @@ def distribution(h_z: float, alpha: float) -> float:
     return a2 / (pi * spread * spread)
 
 
-@kernel
+@compiled
 def masking(z: float, alpha: float) -> float:
     """Smith's G1 at cosine z."""
     a2 = alpha * alpha
     return 2.0 * z / (z + sqrt(a2 + (1.0 - a2) * z * z))
 
 
-@kernel
+@compiled
 def fresnel(f0: Vec, cosine: float) -> Vec:
     """Schlick's approximation; surfaces that reflect less than 2 % have no white rim either."""
     f90 = min(max(50.0 * luminance(f0), 0.0), 1.0)
@@ -42,14 +42,14 @@ def fresnel(f0: Vec, cosine: float) -> Vec:
     return f0[0] + (f90 - f0[0]) * w, f0[1] + (f90 - f0[1]) * w, f0[2] + (f90 - f0[2]) * w
 
 
-@kernel
+@compiled
 def cosine_direction(u: float, w: float) -> Vec:
     """Direction with density z / pi."""
     radius, phi = sqrt(u), 2.0 * pi * w
     return radius * cos(phi), radius * sin(phi), sqrt(1.0 - u)
 
 
-@kernel
+@compiled
 def visible_normal(v: Vec, alpha: float, u: float, w: float) -> Vec:
     """Microfacet normal as v sees them: a spherical cap, stretched (Dupuy, Benyoub, HPG 2023)."""
     s = normalized((alpha * v[0], alpha * v[1], v[2]))
@@ -60,13 +60,13 @@ def visible_normal(v: Vec, alpha: float, u: float, w: float) -> Vec:
     return normalized((alpha * h[0], alpha * h[1], max(h[2], 1e-9)))
 
 
-@kernel
+@compiled
 def reflected(v: Vec, h: Vec) -> Vec:
     twice = 2.0 * dot(v, h)
     return twice * h[0] - v[0], twice * h[1] - v[1], twice * h[2] - v[2]
 
 
-@kernel
+@compiled
 def specular(v: Vec, d: Vec, f0: Vec, alpha: float) -> tuple[Vec, float]:
     """BRDF times cosine of d, and the density with which `visible_normal` and `reflected` give d.
 

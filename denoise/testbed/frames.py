@@ -17,7 +17,6 @@ from . import scenes as _scenes
 from .brdf import directional_albedo
 from .gbuffer import SKY_Z, Eye, Guides, primary
 from .geometry import World, material_names, pack
-from .kernels import hashed
 from .scene import Camera, Scene, View
 from .tracer import CLAMP, MISS, Signals, Surfaces, lobes
 
@@ -64,21 +63,21 @@ def render(
     `sun_unshadowed`, `shadow_hit` and `ref_shadow` are there if the scene has a sun.
     """
     scene = get_scene(scene)
-    world, hits, guides = _primary(scene, frame, width, height, jitter, False, threads)
-    arrays = _guide_arrays(guides, hits)
+    world, hits, found = _primary(scene, frame, width, height, jitter, False, threads)
+    arrays = _guide_arrays(found, hits)
     _set_factors(arrays, hits)
     lit = scene.at(frame).sun is not None
 
-    noisy = _signals(world, hits, _key(seed, frame, 0), 1, False, threads)
+    noisy = _signals(world, hits, seed, frame, 0, threads)
     arrays["diff"], arrays["spec"] = _half(noisy.diff), _half(noisy.spec)
     arrays["diff_hit"], arrays["spec_hit"] = _half(noisy.diff_hit), _half(noisy.spec_hit)
     if lit:
-        arrays["sun_unshadowed"] = _half(guides.sun_unshadowed)
+        arrays["sun_unshadowed"] = _half(found.sun_unshadowed)
         arrays["shadow_hit"] = _half(noisy.shadow_hit)
 
     if reference_samples:
         n = reference_samples
-        sums = _signals(world, hits, _key(seed, frame, 1), n, True, threads)
+        sums = _signals(world, hits, seed, frame, n, threads)
         arrays["ref_diff"], arrays["ref_spec"] = _half(sums.diff / n), _half(sums.spec / n)
         arrays["se_diff"] = _half(_standard_error(sums.diff, sums.diff_squared, n))
         arrays["se_spec"] = _half(_standard_error(sums.spec, sums.spec_squared, n))
@@ -132,7 +131,7 @@ def sequence(
     count = scene.num_frames if frames is None else frames
     wanted = sorted(set(reference_frames))
     meta = metadata(scene, width, height, frames=count, reference_frames=wanted, jitter=jitter)
-    meta["reference_samples"] = reference_samples if wanted else 0
+    meta["reference_spp"] = dict.fromkeys(("diff", "spec", "shadow"), reference_samples)
     meta["seed"] = seed
 
     def frame(index: int) -> Arrays:
@@ -177,7 +176,7 @@ def metadata(
         "spec_factor_floor": SPEC_FACTOR_FLOOR,
         "radiance_clamp_luminance": CLAMP,
         "bounces_after_primary": scene.bounces,
-        "preview_exposure": scene.exposure,
+        "exposure": scene.exposure,
         "materials": [{"id": i, "name": name} for i, name in enumerate(material_names(view), 1)],
     }
     if view.sun:
@@ -244,7 +243,7 @@ def _primary(
         albedo_factor=numbers(3),
         spec_factor=numbers(3),
     )
-    guides = Guides(
+    found = Guides(
         view_z=numbers(),
         normal=numbers(3),
         motion=numbers(3),
@@ -256,26 +255,19 @@ def _primary(
     )
 
     def trace(y0: int, y1: int) -> None:
-        primary(world, previous, eye, previous_eye, offset, find_disoccluded, hits, guides, y0, y1)
+        primary(world, previous, eye, previous_eye, offset, find_disoccluded, hits, found, y0, y1)
 
     _in_threads(trace, height, threads)
-    return world, hits, guides
+    return world, hits, found
 
 
 def _signals(
-    world: World, hits: Surfaces, key: np.uint64, samples: int, reference: bool, threads: int | None
+    world: World, hits: Surfaces, seed: int, frame: int, reference_samples: int, threads: int | None
 ) -> Signals:
-    shape = hits.shape.shape
-    out = Signals(*(np.zeros((*shape, 3)) for _ in range(2)), *(np.zeros(shape) for _ in range(6)))
-    _in_threads(lambda y0, y1: lobes(world, hits, key, samples, reference, out, y0, y1), shape[0], threads)
+    height, width = hits.shape.shape
+    out = Signals(*np.zeros((2, height, width, 3)), *np.zeros((6, height, width)))
+    _in_threads(lambda y0, y1: lobes(world, hits, seed, frame, reference_samples, out, y0, y1), height, threads)
     return out
-
-
-def _key(*numbers: int) -> np.uint64:
-    key = np.uint64(0)
-    for number in numbers:
-        key = np.uint64(hashed(key, number))
-    return key
 
 
 def _in_threads(work: Callable[[int, int], None], rows: int, threads: int | None) -> None:
@@ -290,16 +282,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _guide_arrays(guides: Guides, hits: Surfaces) -> Arrays:
+def _guide_arrays(found: Guides, hits: Surfaces) -> Arrays:
     return {
-        "view_z": guides.view_z.astype(np.float32),
-        "normal": _half(guides.normal),
+        "view_z": found.view_z.astype(np.float32),
+        "normal": _half(found.normal),
         "roughness": _half(hits.roughness),
-        "motion": guides.motion.astype(np.float32),
+        "motion": found.motion.astype(np.float32),
         "f0": _half(hits.f0),
-        "emission": _half(guides.emission),
-        "object_id": guides.object_id.astype(np.uint16),
-        "material_id": guides.material_id.astype(np.uint8),
+        "emission": _half(found.emission),
+        "object_id": found.object_id.astype(np.uint16),
+        "material_id": found.material_id.astype(np.uint8),
     }
 
 

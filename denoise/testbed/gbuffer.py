@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from . import geometry as g
 from .geometry import World, nearest, surface, world_normal
-from .kernels import Vec, along, dot, kernel, length, luminance, normalized, scale, sub
-from .tracer import Surfaces, emission, material, sky, sunlight
+from .kernels import Vec, along, compiled, dot, kernel, length, luminance, normalized, put, scale, sub
+from .tracer import Surfaces, emission, facing, material, sky, sunlight
 
 SKY_Z = 1e7
 
@@ -80,9 +80,7 @@ def primary(
 
             t, p_local, n_local = surface(world, s, eye.position, direction)
             position = along(eye.position, direction, t)
-            n = world_normal(world, s, n_local)
-            if dot(n, direction) > 0.0:
-                n = scale(n, -1.0)
+            n = facing(world_normal(world, s, n_local), direction)
             to_eye = scale(direction, -1.0)
             view_z = t * dot(direction, eye.forward)
             out.view_z[y, x] = view_z
@@ -115,7 +113,7 @@ def primary(
             put(out.sun_unshadowed, y, x, sunlight(world, n, to_eye, albedo, f0, roughness))
 
 
-@kernel
+@compiled
 def ray(eye: Eye, px: float, py: float) -> Vec:
     """Direction through a point of the image, in pixels."""
     x = (2.0 * px / eye.size[0] - 1.0) * eye.tangent[0]
@@ -123,7 +121,7 @@ def ray(eye: Eye, px: float, py: float) -> Vec:
     return normalized(along(along(eye.forward, eye.right, x), eye.up, y))
 
 
-@kernel
+@compiled
 def projected(eye: Eye, path: Vec) -> Vec:
     """Where in the image a path from the eye ends, in pixels, and its depth; far outside if that is not positive."""
     depth = dot(path, eye.forward)
@@ -133,12 +131,12 @@ def projected(eye: Eye, path: Vec) -> Vec:
     return (0.5 + 0.5 * x) * eye.size[0], (0.5 - 0.5 * y) * eye.size[1], depth
 
 
-@kernel
+@compiled
 def on_screen(eye: Eye, px: float, py: float, depth: float) -> bool:
     return depth > 0.0 and 0.0 <= px < eye.size[0] and 0.0 <= py < eye.size[1]
 
 
-@kernel
+@compiled
 def hidden(world: World, origin: Vec, target: Vec) -> bool:
     """Whether something stands before a surface point, its own shape included."""
     path = sub(target, origin)
@@ -146,8 +144,3 @@ def hidden(world: World, origin: Vec, target: Vec) -> bool:
     direction = scale(path, 1.0 / distance)
     s, _ = nearest(world, origin, direction)
     return s >= 0 and surface(world, s, origin, direction)[0] < distance * (1.0 - 1e-5) - 1e-5
-
-
-@kernel
-def put(image: NDArray[np.float64], y: int, x: int, value: Vec) -> None:
-    image[y, x, 0], image[y, x, 1], image[y, x, 2] = value

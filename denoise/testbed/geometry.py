@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rays against shapes: which is hit first, and what its surface is like there.
 
-Every shape is a convex body in its own space, so a ray meets it in one interval. To find the nearest, rays are brought
-into the spaces of all shapes in float32, several shapes to a SIMD register; the one found is then computed in float64.
+Every shape is a convex body, so a ray is in it for one interval; bodies in which a ray starts are not there for it. To
+find the nearest, rays are brought into the spaces of all shapes in float32, several shapes to a SIMD register; the one
+found is then computed in float64.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import Vec, add, along, kernel, normalized, scale
+from .kernels import Vec, add, along, compiled, normalized, scale
 from .scene import Material, Scene, Shape, View
 from .textures import NAMES
 
 SHAPES = 128  # most shapes of a scene, padding included: the nearest one's number is kept in 7 bits of its distance
 LANES = 16  # shapes of a kind are padded to a multiple of this
-MATERIALS, LIGHTS = 64, 16  # most of each
+LIGHTS = 16  # most emitters of a scene
 OFFSET = 2e-4  # metres by which a ray starts off the surface
 NOTHING = 1e30  # distance of a miss
 
@@ -35,12 +36,11 @@ COLOR, COLOR2, ROUGHNESS, METAL, F0, TEXTURE, SCALE, EMISSION, MATERIAL_COLUMNS 
 # Rows of `World.surroundings`.
 ZENITH, HORIZON, GROUND, SUN_DIRECTION, SUN_IRRADIANCE, SUN_SIZE = range(6)
 
-
 WORLD = np.dtype(
     [
         ("lanes", np.float32, (12, SHAPES)),
         ("shapes", np.float64, (SHAPES, SHAPE_COLUMNS)),
-        ("materials", np.float64, (MATERIALS, MATERIAL_COLUMNS)),
+        ("materials", np.float64, (SHAPES, MATERIAL_COLUMNS)),
         ("surroundings", np.float64, (6, 3)),
         ("lights", np.int64, LIGHTS),
         *((name, np.int64) for name in ("light_count", "boxes", "spheres", "cylinders", "bounces")),
@@ -57,7 +57,7 @@ class World(Protocol):
     lanes: NDArray[np.float32]  # world to shape: for each entry of the matrix, row after row, all shapes
     shapes: NDArray[np.float64]
     materials: NDArray[np.float64]
-    surroundings: NDArray[np.float64]
+    surroundings: NDArray[np.float64]  # without a sun, its rows are 0
     lights: NDArray[np.int64]  # the shapes that emit
     light_count: int
     boxes: int  # shapes below are boxes
@@ -97,6 +97,8 @@ def pack(scene: Scene, view: View) -> World:
             row[OBJECT:SHAPE_COLUMNS] = i + 1, material, _power(scene, shape)
             world["materials"][material] = _material_row(shape.material)
     lights = np.flatnonzero(shapes[:, POWER])
+    if len(lights) > LIGHTS:
+        raise ValueError(f"scene {scene.name}: {len(lights)} emitters are more than {LIGHTS}")
     world["lights"][: len(lights)] = lights
 
     world["surroundings"][:3] = view.sky.zenith, view.sky.horizon, view.sky.ground
@@ -134,7 +136,7 @@ def _power(scene: Scene, shape: Shape) -> float:
     raise ValueError(f"scene {scene.name}: {shape.material.name} emits, which only boxes and round spheres can")
 
 
-@kernel
+@compiled
 def point(m: NDArray[np.float64], s: int, column: int, p: Vec) -> Vec:
     """A point through the matrix that starts at a column of row s."""
     return (
@@ -144,7 +146,7 @@ def point(m: NDArray[np.float64], s: int, column: int, p: Vec) -> Vec:
     )
 
 
-@kernel
+@compiled
 def vector(m: NDArray[np.float64], s: int, column: int, d: Vec) -> Vec:
     """A direction through the matrix that starts at a column of row s."""
     return (
@@ -154,12 +156,12 @@ def vector(m: NDArray[np.float64], s: int, column: int, d: Vec) -> Vec:
     )
 
 
-@kernel
+@compiled
 def triple(table: NDArray[np.float64], row: int, column: int) -> Vec:
     return table[row, column], table[row, column + 1], table[row, column + 2]
 
 
-@kernel
+@compiled
 def lane_point(m: NDArray[np.float32], s: int, p: Vec) -> Vec:
     """`point` for the transposed matrices. An unsigned index can't count from the end, which would hinder SIMD."""
     i = np.uint64(s)
@@ -170,7 +172,7 @@ def lane_point(m: NDArray[np.float32], s: int, p: Vec) -> Vec:
     )
 
 
-@kernel
+@compiled
 def lane_vector(m: NDArray[np.float32], s: int, d: Vec) -> Vec:
     i = np.uint64(s)
     return (
@@ -180,26 +182,26 @@ def lane_vector(m: NDArray[np.float32], s: int, d: Vec) -> Vec:
     )
 
 
-@kernel
+@compiled
 def single(v: Vec) -> Vec:
     """In float32."""
     return np.float32(v[0]), np.float32(v[1]), np.float32(v[2])  # type: ignore[return-value]
 
 
-@kernel
+@compiled
 def slab(o: float, d: float) -> tuple[float, float]:
     """Where a ray is within [-1, 1] of one axis: (enters, leaves)."""
     inverse = ONE / (d if abs(d) > SMALL else SMALL)
     return -o * inverse - abs(inverse), -o * inverse + abs(inverse)
 
 
-@kernel
+@compiled
 def box_interval(o: Vec, d: Vec) -> tuple[float, float]:
     x, y, z = slab(o[0], d[0]), slab(o[1], d[1]), slab(o[2], d[2])
     return max(max(x[0], y[0]), z[0]), min(min(x[1], y[1]), z[1])
 
 
-@kernel
+@compiled
 def sphere_interval(o: Vec, d: Vec) -> tuple[float, float]:
     inverse = ONE / (d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
     middle = -(o[0] * d[0] + o[1] * d[1] + o[2] * d[2]) * inverse
@@ -209,7 +211,7 @@ def sphere_interval(o: Vec, d: Vec) -> tuple[float, float]:
     return middle - half, (middle + half if inside > ZERO else -FAR)
 
 
-@kernel
+@compiled
 def cylinder_interval(o: Vec, d: Vec) -> tuple[float, float]:
     inverse = ONE / max(d[0] * d[0] + d[2] * d[2], SMALL)
     middle = -(o[0] * d[0] + o[2] * d[2]) * inverse
@@ -220,26 +222,25 @@ def cylinder_interval(o: Vec, d: Vec) -> tuple[float, float]:
     return max(middle - half, y[0]), (min(middle + half, y[1]) if inside > ZERO else -FAR)
 
 
-@kernel
+@compiled
 def keyed(interval: tuple[float, float], s: int) -> int:
     """Distance to a shape and its number as one integer; positive floats sort like their bits."""
     near, far = interval
-    t = near if near > ZERO else far
-    key = bits(t if (t > ZERO) & (near <= far) else FAR) & -SHAPES | s
+    key = bits(near if (near > ZERO) & (near <= far) else FAR) & -SHAPES | s
     return np.int32(key)  # type: ignore[return-value]
 
 
-@kernel
+@compiled
 def bits(x: float) -> int:
     return np.float32(x).view(np.int32)  # type: ignore[return-value]
 
 
-@kernel
+@compiled
 def from_bits(x: int) -> float:
     return np.int32(x).view(np.float32)  # type: ignore[return-value]
 
 
-@kernel
+@compiled
 def nearest(world: World, origin: Vec, direction: Vec) -> tuple[int, float]:
     """The first shape that a ray meets, -1 for none, and the distance to it to 5 digits."""
     m = world.lanes
@@ -255,39 +256,26 @@ def nearest(world: World, origin: Vec, direction: Vec) -> tuple[int, float]:
     return (first & (SHAPES - 1), t) if t < 0.5 * NOTHING else (-1, NOTHING)
 
 
-@kernel
+@compiled
 def surface(world: World, s: int, origin: Vec, direction: Vec) -> tuple[float, Vec, Vec]:
-    """Where a ray meets shape s: distance; position and outward normal, of any length, in the shape's own space.
-
-    On edges it is the normal of the side through which the ray goes.
-    """
+    """Where a ray meets shape s: distance; position and outward normal, of any length, in the shape's own space."""
     o, d = point(world.shapes, s, TO_LOCAL, origin), vector(world.shapes, s, TO_LOCAL, direction)
     if s < world.boxes:
-        x, y, z = slab(o[0], d[0]), slab(o[1], d[1]), slab(o[2], d[2])
-        t = max(max(x[0], y[0]), z[0])
-        a, b = x[0], y[0]
-        if t <= 0.0:
-            t = min(min(x[1], y[1]), z[1])
-            a, b = x[1], y[1]
+        t, _ = box_interval(o, d)
         p = along(o, d, t)
-        if t == a:
+        if t == slab(o[0], d[0])[0]:
             return t, p, (p[0], 0.0, 0.0)
-        return t, p, ((0.0, p[1], 0.0) if t == b else (0.0, 0.0, p[2]))
+        return t, p, ((0.0, p[1], 0.0) if t == slab(o[1], d[1])[0] else (0.0, 0.0, p[2]))
     if s < world.spheres:
-        t = first_positive(sphere_interval(o, d))
+        t, _ = sphere_interval(o, d)
         p = along(o, d, t)
         return t, p, p
-    t, y = first_positive(cylinder_interval(o, d)), slab(o[1], d[1])
+    t, _ = cylinder_interval(o, d)
     p = along(o, d, t)
-    return t, p, ((0.0, p[1], 0.0) if t == y[0] or t == y[1] else (p[0], 0.0, p[2]))
+    return t, p, ((0.0, p[1], 0.0) if t == slab(o[1], d[1])[0] else (p[0], 0.0, p[2]))
 
 
-@kernel
-def first_positive(interval: tuple[float, float]) -> float:
-    return interval[0] if interval[0] > 0.0 else interval[1]
-
-
-@kernel
+@compiled
 def texture_coordinates(world: World, s: int, p: Vec, n: Vec) -> tuple[float, float]:
     """u and v of a surface point and normal in the shape's own space; in metres, but for `texture_density`."""
     half = triple(world.shapes, s, HALF_SIZE)
@@ -303,13 +291,13 @@ def texture_coordinates(world: World, s: int, p: Vec, n: Vec) -> tuple[float, fl
     return atan2(p[0], p[2]) * half[0], p[1] * half[1]
 
 
-@kernel
+@compiled
 def texture_density(world: World, s: int) -> float:
     """By how much textures are denser than in metres: what is round counts as 8 m around."""
     return 1.0 if s < world.boxes else 4.0 / (pi * world.shapes[s, HALF_SIZE])
 
 
-@kernel
+@compiled
 def world_normal(world: World, s: int, n: Vec) -> Vec:
     """A normal of shape s in world space, unit length: through the transposed inverse of its matrix."""
     x, y, z = (
@@ -320,7 +308,7 @@ def world_normal(world: World, s: int, n: Vec) -> Vec:
     return normalized(add(add(scale(x, n[0]), scale(y, n[1])), scale(z, n[2])))
 
 
-@kernel
+@compiled
 def off_surface(position: Vec, normal: Vec) -> Vec:
     """Where a ray starts that leaves a surface."""
     return along(position, normal, OFFSET)

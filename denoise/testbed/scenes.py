@@ -46,6 +46,8 @@ def room(frame: int) -> View:
     ceramic = Material("ceramic", (0.85, 0.86, 0.88), (0.05, 0.13, 0.42), roughness=0.12, texture="stripes", scale=2.5)
     paint_a = Material("painting a", (0.85, 0.78, 0.62), (0.75, 0.2, 0.1), roughness=0.6, texture="rings", scale=5)
     paint_b = Material("painting b", (0.9, 0.84, 0.7), (0.1, 0.22, 0.36), roughness=0.6, texture="checker", scale=7)
+    ball = Material("ball", (0.8, 0.1, 0.05), (0.85, 0.8, 0.7), roughness=0.25, texture="stripes", scale=0.5)
+    leaves = Material("leaves", (0.06, 0.16, 0.04), (0.16, 0.3, 0.07), roughness=0.7, texture="clouds", scale=8)
     daylight = Material("daylight", emission=(7.0, 8.3, 10.0))
     globe = Material("globe", emission=(17.0, 10.5, 5.0))
 
@@ -99,19 +101,11 @@ def room(frame: int) -> View:
         cylinder((0.3, 0.02, -0.95), 0.3, 0.02, BLACK),
         sphere((0.12, 0.56, -1.0), 0.12, CHROME),
         box((0.5, 0.5, -0.85), (0.12, 0.12, 0.12), paint_b, 30),
-        sphere(
-            (-0.95, 0.2, 0.0),
-            0.18,
-            Material("ball", (0.8, 0.1, 0.05), (0.85, 0.8, 0.7), 0.25, texture="stripes", scale=0.5),
-        ),
+        sphere((-0.95, 0.2, 0.0), 0.18, ball),
         # plant pot with a topiary
         cylinder((2.35, 0, -2.3), 0.24, 0.42, WHITE),
         cylinder((2.35, 0.42, -2.3), 0.03, 0.5, walnut),
-        sphere(
-            (2.35, 1.15, -2.3),
-            0.38,
-            Material("leaves", (0.06, 0.16, 0.04), (0.16, 0.3, 0.07), 0.7, texture="clouds", scale=8),
-        ),
+        sphere((2.35, 1.15, -2.3), 0.38, leaves),
     ]
     angle = radians(0.35 * frame - 12)
     camera = Camera((0.3 + 4 * sin(angle), 1.4, -1.2 + 4 * cos(angle)), (0.15, 0.98, -1.5), 46)
@@ -175,7 +169,8 @@ def gloss(frame: int) -> View:
     ]
     angle = radians(-14 + 0.7 * frame)
     camera = Camera((5.6 * sin(angle), 1.35 - 0.006 * frame, -0.7 + 5.6 * cos(angle)), (0.1, 0.72, -0.8), 40)
-    return View(camera, shapes, Sky((0.02, 0.025, 0.05), (0.05, 0.05, 0.08), (0.01, 0.01, 0.01)))
+    sky = Sky(zenith=(0.02, 0.025, 0.05), horizon=(0.05, 0.05, 0.08), ground=(0.01, 0.01, 0.01))
+    return View(camera, shapes, sky)
 
 
 def motion(frame: int) -> View:
@@ -190,10 +185,10 @@ def motion(frame: int) -> View:
     blue = Material("blue", (0.05, 0.16, 0.45), (0.85, 0.84, 0.8), 0.3, texture="checker", scale=5)
     tree = Material("tree", (0.04, 0.11, 0.04), (0.1, 0.2, 0.05), roughness=1, f0=0, texture="clouds", scale=5)
 
-    t = frame / 28
-    roll = -2.6 + 4.2 * t  # the ball's way along x; it turns by as much as it rolls
+    roll = 2.4 * wave(frame, 96, -0.25)  # the ball's way along x; it turns by as much as it rolls
     slide = 2.1 * wave(frame, 56)
     swing = 32 * wave(frame, 40, 0.2)
+    orbit = radians(7 * frame)
     shapes = [
         box((0, -0.05, 0), (16, 0.1, 14), paving),
         box((0, 1.4, -3.6), (16, 2.8, 0.3), wall),
@@ -205,9 +200,9 @@ def motion(frame: int) -> View:
         box((-2.3, 2.62, -2.75), (4.9, 0.18, 0.5), stucco),
         cylinder((3.7, 0, -2.4), 0.1, 0.9, BLACK),
         ellipsoid((3.7, 1.65, -2.4), (0.55, 1.0, 0.55), tree),
-        # rolls to the right before everything
+        # rolls before everything
         *moved([sphere((0, 0, 0), 0.36, checks)], translation((roll, 0.36, 1.1)), rotation("z", -degrees(roll / 0.36))),
-        # slides behind the columns' front
+        # slides before the columns
         box((-2.3 + slide, 0.82, -2.05), (0.5, 0.72, 0.42), spots),
         # spins on a plinth
         box((1.5, 0.35, -0.6), (0.8, 0.7, 0.8), stucco),
@@ -220,16 +215,8 @@ def motion(frame: int) -> View:
         ),
         # orbits the spinning cube
         *[
-            sphere(
-                (
-                    1.5 + 0.95 * cos(radians(7 * frame + k)),
-                    1.25 + 0.2 * sin(radians(7 * frame + k)),
-                    -0.6 + 0.95 * sin(radians(7 * frame + k)),
-                ),
-                0.14,
-                m,
-            )
-            for k, m in ((0, GOLD), (120, CHROME), (240, bands))
+            sphere((1.5 + 0.95 * cos(turn), 1.25 + 0.2 * sin(turn), -0.6 + 0.95 * sin(turn)), 0.14, material)
+            for turn, material in ((orbit, GOLD), (orbit + 2.1, CHROME), (orbit + 4.2, bands))
         ],
         # swings from a beam
         *[box((x, 1.25, 0.1), (0.1, 2.5, 0.1), BLACK) for x in (-2.05, -0.35)],
@@ -240,13 +227,12 @@ def motion(frame: int) -> View:
             rotation("z", swing),
         ),
     ]
-    sun = Sun((0.62, 0.72, 0.5), (10.0, 8.4, 6.3), 0.02)
-    return View(
-        Camera((0.3, 1.75, 5.6), (-0.15, 1.1, -1.0), 42),
-        shapes,
-        Sky((0.16, 0.36, 0.95), (0.58, 0.78, 1.05), (0.3, 0.25, 0.2)),
-        sun,
-    )
+    camera = Camera((0.3, 1.75, 5.6), (-0.15, 1.1, -1.0), 42)
+    sky = Sky(zenith=(0.16, 0.36, 0.95), horizon=(0.58, 0.78, 1.05), ground=(0.3, 0.25, 0.2))
+    return View(camera, shapes, sky, Sun((0.62, 0.72, 0.5), (10.0, 8.4, 6.3), 0.02))
+
+
+SWITCHES = 10, 20  # first frames with the light off, and on again
 
 
 def switch(frame: int) -> View:
@@ -307,31 +293,29 @@ def switch(frame: int) -> View:
     return View(Camera((0.55, 1.5, 3.9), (-0.05, 1.15, -1.5), 46), shapes)
 
 
-SWITCHES = 10, 20
-
 SCENES = {
     scene.name: scene
     for scene in (
-        Scene("room", "Daylight and a globe lamp in a furnished room; the camera circles slowly.", room, exposure=0.9),
+        Scene("room", "Daylight and a globe lamp in a furnished room; the camera circles slowly.", room, exposure=1.7),
         Scene(
             "gloss",
             "Coloured lights in a polished floor, mirrors and metals; the camera circles and rays are jittered.",
             gloss,
             jitter=True,
-            exposure=1.3,
+            exposure=3.0,
         ),
         Scene(
             "motion",
             "A sunlit court where things slide, roll, spin, swing and orbit; the camera stands still.",
             motion,
-            exposure=0.5,
+            exposure=0.6,
         ),
         Scene(
             "switch",
             "A gallery whose ceiling light goes out and comes back; the camera stands still.",
             switch,
             lighting_changes=SWITCHES,
-            exposure=1.0,
+            exposure=1.8,
         ),
     )
 }

@@ -7,7 +7,7 @@ from math import floor, sin, sqrt
 
 import numpy as np
 
-from .kernels import kernel
+from .kernels import compiled
 
 NAMES = ("plain", "checker", "stripes", "tiles", "bricks", "planks", "rings", "dots", "marble", "clouds")
 PLAIN, CHECKER, STRIPES, TILES, BRICKS, PLANKS, RINGS, DOTS, MARBLE, CLOUDS = range(len(NAMES))
@@ -16,7 +16,7 @@ PLAIN, CHECKER, STRIPES, TILES, BRICKS, PLANKS, RINGS, DOTS, MARBLE, CLOUDS = ra
 MEANS = (0.0, 0.5, 0.5, 0.06, 0.43, 0.5, 0.5, 0.283, 0.17, 0.5)  # of each
 
 
-@kernel
+@compiled
 def texture(kind: int, u: float, v: float, width: float) -> float:
     """Share of the second colour, in [0, 1].
 
@@ -57,7 +57,7 @@ def texture(kind: int, u: float, v: float, width: float) -> float:
     return 0.0
 
 
-@kernel
+@compiled
 def pulse(x: float, duty: float, width: float) -> float:
     """A train of pulses, 1 for the first `duty` of each unit and 0 for the rest, averaged over [x ± width / 2]."""
     w = max(width, 1e-4)
@@ -67,13 +67,13 @@ def pulse(x: float, duty: float, width: float) -> float:
     return (after - before) / w
 
 
-@kernel
+@compiled
 def faded(value: float, mean: float, width: float) -> float:
     """The value for a small footprint, the mean for one of a cell or more."""
     return value + (mean - value) * min(width, 1.0)
 
 
-@kernel
+@compiled
 def cell(i: int, j: int) -> float:
     """A random number in [0, 1) for each point of the integer lattice."""
     h = np.uint32(i) * np.uint32(0x8DA6B343) ^ np.uint32(j) * np.uint32(0xD8163841)
@@ -82,7 +82,7 @@ def cell(i: int, j: int) -> float:
     return np.float64((h ^ (h >> np.uint32(15))) & np.uint32(0xFFFFFF)) * 2.0**-24
 
 
-@kernel
+@compiled
 def noise(x: float, y: float) -> float:
     """Value noise in [0, 1): random numbers on the lattice, smoothly interpolated."""
     i, j = floor(x), floor(y)
@@ -93,7 +93,7 @@ def noise(x: float, y: float) -> float:
     return low + (high - low) * t
 
 
-@kernel
+@compiled
 def clouds(x: float, y: float) -> float:
     """Three octaves of noise, in [0, 1)."""
     return (4.0 * noise(x, y) + 2.0 * noise(2.0 * x + 7.1, 2.0 * y) + noise(4.0 * x, 4.0 * y + 3.7)) / 7.0

@@ -22,6 +22,8 @@ from .kernels import (
     Vec,
     add,
     along,
+    at,
+    compiled,
     dot,
     hashed,
     kernel,
@@ -29,6 +31,7 @@ from .kernels import (
     mix,
     mul,
     normalized,
+    put,
     scale,
     sub,
     to_local,
@@ -37,11 +40,14 @@ from .kernels import (
 )
 from .textures import MEANS, PLAIN, texture
 
+BLACK = 0.0, 0.0, 0.0
 MISS = 65504.0  # hit distance of a ray that leaves the scene
 CERTAIN = 1e30  # density of a direction that no other technique could have chosen
 CLAMP = 40.0  # luminance that a path may bring from beyond its first hit
 ROUGHNESS_FLOOR = 0.04
 HORIZON = 1e-4  # cosine below which directions count as below the surface
+ROUGH = 0.16  # least alpha that a diffuse lobe sees
+SMOOTH = 0.01  # and that a specular one sees
 SPREAD = 0.01, 0.5  # texture footprint per metre that a ray goes: of mirrors, and what alpha adds
 
 # Random choices, numbered: of a vertex, and the signals of a pixel. (NumPy's integers spare compilations: numba makes a
@@ -80,51 +86,39 @@ class Signals(NamedTuple):
 
 @kernel
 def lobes(
-    world: World, hits: Surfaces, key: Int, samples: int, reference: bool, out: Signals, y0: int, y1: int
+    world: World, hits: Surfaces, seed: int, frame: int, reference_samples: int, out: Signals, y0: int, y1: int
 ) -> None:
-    """Follow `samples` rays of each lobe, and as many to the sun, at each pixel of the rows y0 <= y < y1.
+    """Follow a ray of each lobe, and one to the sun, at each pixel of the rows y0 <= y < y1.
 
-    key        chooses the random numbers, together with the pixel
-    reference  whether emitters are sampled at the primary hit; the first choices of a path's samples are then spread
-               evenly: the R2 sequence (Roberts 2018), shifted at random for each pixel
+    seed, frame        choose the random numbers, together with the pixel
+    reference_samples  0 for noise; else follow so many, and sample the emitters at the primary hit too; the first
+                       choices of all of them are spread evenly: the R2 sequence (Roberts 2018), shifted for each pixel
     """
+    reference, samples = reference_samples > 0, max(reference_samples, 1)
+    key = hashed(hashed(np.uint64(seed), frame), reference)
     width = hits.shape.shape[1]
+    sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
     for y in range(y0, y1):
         for x in range(width):
             if hits.shape[y, x] < 0:
                 continue
             pixel = hashed(key, y * width + x)
-            position = hits.position[y, x, 0], hits.position[y, x, 1], hits.position[y, x, 2]
-            n = hits.normal[y, x, 0], hits.normal[y, x, 1], hits.normal[y, x, 2]
-            to_eye = hits.to_eye[y, x, 0], hits.to_eye[y, x, 1], hits.to_eye[y, x, 2]
-            origin = off_surface(position, n)
-            albedo = hits.albedo[y, x, 0], hits.albedo[y, x, 1], hits.albedo[y, x, 2]
-            f0 = hits.f0[y, x, 0], hits.f0[y, x, 1], hits.f0[y, x, 2]
+            n, albedo, f0 = at(hits.normal, y, x), at(hits.albedo, y, x), at(hits.f0, y, x)
+            origin = off_surface(at(hits.position, y, x), n)
             if luminance(albedo) > 0.0:
-                factor = hits.albedo_factor[y, x, 0], hits.albedo_factor[y, x, 1], hits.albedo_factor[y, x, 2]
-                share = albedo[0] / factor[0], albedo[1] / factor[1], albedo[2] / factor[2]
+                share = divide(albedo, at(hits.albedo_factor, y, x))
                 for i in range(samples):
                     light, hit = diffuse_sample(world, origin, n, hashed(pixel, DIFFUSE), i, reference)
-                    light = mul(light, share)
-                    out.diff[y, x, 0] += light[0]
-                    out.diff[y, x, 1] += light[1]
-                    out.diff[y, x, 2] += light[2]
-                    out.diff_squared[y, x] += luminance(light) ** 2
+                    accumulate(out.diff, out.diff_squared, y, x, mul(light, share))
                     out.diff_hit[y, x] = hit
             if luminance(f0) > 0.0:
-                v = above(to_local(to_eye, n))
-                alpha = hits.roughness[y, x] ** 2
-                factor = hits.spec_factor[y, x, 0], hits.spec_factor[y, x, 1], hits.spec_factor[y, x, 2]
-                share = 1.0 / factor[0], 1.0 / factor[1], 1.0 / factor[2]
+                share = divide((1.0, 1.0, 1.0), at(hits.spec_factor, y, x))
+                alpha, v = hits.roughness[y, x] ** 2, above(to_local(at(hits.to_eye, y, x), n))
                 for i in range(samples):
                     light, hit = specular_sample(world, origin, n, v, f0, alpha, hashed(pixel, SPECULAR), i, reference)
-                    light = mul(light, share)
-                    out.spec[y, x, 0] += light[0]
-                    out.spec[y, x, 1] += light[1]
-                    out.spec[y, x, 2] += light[2]
-                    out.spec_squared[y, x] += luminance(light) ** 2
+                    accumulate(out.spec, out.spec_squared, y, x, mul(light, share))
                     out.spec_hit[y, x] = hit
-            if world.surroundings[g.SUN_SIZE, 0] > 0.0 and dot(n, triple(world.surroundings, g.SUN_DIRECTION, 0)) > 0.0:
+            if dot(n, sun) > 0.0:
                 for i in range(samples):
                     u, w = even(hashed(pixel, SUN), SUN_U, SUN_W, i)
                     hit = sun_distance(world, origin, u, w)
@@ -132,14 +126,25 @@ def lobes(
                     out.shadow_hit[y, x] = hit
 
 
-@kernel
+@compiled
+def divide(a: Vec, b: Vec) -> Vec:
+    return a[0] / b[0], a[1] / b[1], a[2] / b[2]
+
+
+@compiled
+def accumulate(sums: NDArray[np.float64], squares: NDArray[np.float64], y: int, x: int, light: Vec) -> None:
+    put(sums, y, x, add(at(sums, y, x), light))
+    squares[y, x] += luminance(light) ** 2
+
+
+@compiled
 def diffuse_sample(world: World, origin: Vec, n: Vec, key: Int, i: int, reference: bool) -> tuple[Vec, float]:
     """What the i-th sample of a white diffuse lobe reflects, and the length of its ray."""
     u, w = even(key, LOBE_U, LOBE_W, i)
     d = cosine_direction(u, w)
     density = d[2] / pi
     light, hit = incoming(
-        world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), 0.16
+        world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), ROUGH
     )
     if reference:
         u, w = even(key, LIGHT_U, LIGHT_W, i)
@@ -149,7 +154,7 @@ def diffuse_sample(world: World, origin: Vec, n: Vec, key: Int, i: int, referenc
     return light, hit
 
 
-@kernel
+@compiled
 def specular_sample(
     world: World, origin: Vec, n: Vec, v: Vec, f0: Vec, alpha: float, key: Int, i: int, reference: bool
 ) -> tuple[Vec, float]:
@@ -157,13 +162,18 @@ def specular_sample(
 
     Both are 0 if the microfacet sends the ray below the surface: a sample all the same.
     """
-    light, hit = (0.0, 0.0, 0.0), 0.0
+    light, hit = BLACK, 0.0
     u, w = even(key, LOBE_U, LOBE_W, i)
     d = reflected(v, visible_normal(v, alpha, u, w))
     if d[2] > HORIZON:
         value, density = specular(v, d, f0, alpha)
         found, hit = incoming(
-            world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), max(0.01, alpha)
+            world,
+            origin,
+            to_world(d, n),
+            density if reference else CERTAIN,
+            hashed(key, CHOICES + i),
+            max(SMOOTH, alpha),
         )
         light = scale(mul(found, value), 1.0 / density)
     if reference:
@@ -176,7 +186,7 @@ def specular_sample(
     return light, hit
 
 
-@kernel
+@compiled
 def even(key: Int, u_choice: Int, w_choice: Int, i: int) -> tuple[float, float]:
     """The i-th of a sequence of points that fill the unit square evenly; over many keys each of them is white noise."""
     u = uniform(key, u_choice) + 0.7548776662466927 * i
@@ -184,7 +194,7 @@ def even(key: Int, u_choice: Int, w_choice: Int, i: int) -> tuple[float, float]:
     return u - np.floor(u), w - np.floor(w)
 
 
-@kernel
+@compiled
 def incoming(
     world: World, origin: Vec, direction: Vec, density: float, key: Int, alpha_floor: float
 ) -> tuple[Vec, float]:
@@ -193,55 +203,35 @@ def incoming(
     The density is that among techniques which could all have found an emitter; CERTAIN if there was no other. Materials
     are at least as rough as `alpha_floor`, which takes caustics away; textures are blurred.
     """
-    seen, scattered, throughput = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    seen, scattered, throughput = BLACK, BLACK, (1.0, 1.0, 1.0)
     first, spread = MISS, SPREAD[0] + SPREAD[1] * alpha_floor
     for bounce in range(world.bounces + 1):
         key = hashed(key, bounce)
         s, _ = nearest(world, origin, direction)
         if s < 0:
-            light = mul(throughput, sky(world, direction))
-            if bounce == 0:
-                seen = light
-            else:
-                scattered = add(scattered, light)
-            break
-
-        t, p_local, n_local = surface(world, s, origin, direction)
+            light, ends = sky(world, direction), True
+        else:
+            t, p_local, n_local = surface(world, s, origin, direction)
+            light = emission(world, s, n_local)
+            ends = luminance(light) > 0.0
+            if ends:
+                light = scale(light, density / (density + light_density(world, s, origin, direction, t)))
         if bounce == 0:
-            first = t
-        emitted = emission(world, s, n_local)
-        if emitted[0] + emitted[1] + emitted[2] > 0.0:
-            other = light_density(world, s, origin, direction, t)
-            light = scale(mul(throughput, emitted), density / (density + other))
-            if bounce == 0:
-                seen = light
-            else:
-                scattered = add(scattered, light)
-            break
-        if bounce == world.bounces:
+            seen = light
+            first = t if s >= 0 else MISS
+        else:
+            scattered = add(scattered, mul(throughput, light))
+        if ends or bounce == world.bounces:
             break
 
-        n = world_normal(world, s, n_local)
-        if dot(n, direction) > 0.0:
-            n = scale(n, -1.0)
+        n = facing(world_normal(world, s, n_local), direction)
         origin = off_surface(along(origin, direction, t), n)
         albedo, f0, roughness = material(world, s, p_local, n_local, spread * t)
         alpha = max(roughness * roughness, alpha_floor)
         v = above(to_local(scale(direction, -1.0), n))
         mirror = specular_share(albedo, f0, v[2])
-
-        emitted, to_light, p = sampled_light(world, origin, uniform(key, LIGHT_U), uniform(key, LIGHT_W))
-        d = to_local(to_light, n)
-        if p > 0.0 and d[2] > HORIZON:
-            value, other = scattering(v, d, albedo, f0, alpha, mirror)
-            scattered = add(scattered, scale(mul(throughput, mul(emitted, value)), 1.0 / (p + other)))
-        if world.surroundings[g.SUN_SIZE, 0] > 0.0:
-            sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
-            d = to_local(sun, n)
-            if d[2] > HORIZON and sun_distance(world, origin, uniform(key, SUN_U), uniform(key, SUN_W)) == MISS:
-                value, _ = scattering(v, d, albedo, f0, sun_width(world, alpha), mirror)
-                light = mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0))
-                scattered = add(scattered, mul(throughput, light))
+        light = direct(world, origin, n, v, albedo, f0, alpha, mirror, key)
+        scattered = add(scattered, mul(throughput, light))
 
         if uniform(key, LOBE) < mirror:
             d = reflected(v, visible_normal(v, alpha, uniform(key, LOBE_U), uniform(key, LOBE_W)))
@@ -260,7 +250,25 @@ def incoming(
     return add(seen, scale(scattered, min(1.0, CLAMP / max(luminance(scattered), 1e-9)))), first
 
 
-@kernel
+@compiled
+def direct(
+    world: World, origin: Vec, n: Vec, v: Vec, albedo: Vec, f0: Vec, alpha: float, mirror: float, key: Int
+) -> Vec:
+    """What a later vertex reflects of a random point on an emitter, and of the sun."""
+    light = BLACK
+    emitted, to_light, p = sampled_light(world, origin, uniform(key, LIGHT_U), uniform(key, LIGHT_W))
+    d = to_local(to_light, n)
+    if p > 0.0 and d[2] > HORIZON:
+        value, density = scattering(v, d, albedo, f0, alpha, mirror)
+        light = scale(mul(emitted, value), 1.0 / (p + density))
+    sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
+    if dot(sun, n) > HORIZON and sun_distance(world, origin, uniform(key, SUN_U), uniform(key, SUN_W)) == MISS:
+        value, _ = scattering(v, to_local(sun, n), albedo, f0, sun_width(world, alpha), mirror)
+        light = add(light, mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0)))
+    return light
+
+
+@compiled
 def specular_share(albedo: Vec, f0: Vec, n_dot_v: float) -> float:
     """Which part of the samples goes to the specular lobe: never few, as some facets reflect far more than most."""
     if luminance(f0) == 0.0:
@@ -269,12 +277,18 @@ def specular_share(albedo: Vec, f0: Vec, n_dot_v: float) -> float:
     return max(white / (white + luminance(albedo)), 0.25)
 
 
-@kernel
+@compiled
+def facing(n: Vec, direction: Vec) -> Vec:
+    """The normal on the side that a ray comes from."""
+    return scale(n, -1.0) if dot(n, direction) > 0.0 else n
+
+
+@compiled
 def above(v: Vec) -> Vec:
     return v[0], v[1], max(v[2], HORIZON)
 
 
-@kernel
+@compiled
 def scattering(v: Vec, d: Vec, albedo: Vec, f0: Vec, alpha: float, mirror: float) -> tuple[Vec, float]:
     """BRDF times cosine of d, and the density with which a vertex chooses d; local directions."""
     value = scale(albedo, d[2] / pi)
@@ -285,7 +299,7 @@ def scattering(v: Vec, d: Vec, albedo: Vec, f0: Vec, alpha: float, mirror: float
     return value, density
 
 
-@kernel
+@compiled
 def material(world: World, s: int, p_local: Vec, n_local: Vec, footprint: float) -> tuple[Vec, Vec, float]:
     """Diffuse albedo, reflectance at normal incidence, and roughness; footprint in metres."""
     m, row = world.materials, int(world.shapes[s, g.MATERIAL])
@@ -302,19 +316,19 @@ def material(world: World, s: int, p_local: Vec, n_local: Vec, footprint: float)
         roughness += (m[row, g.ROUGHNESS + 1] - roughness) * share
     roughness = max(roughness, ROUGHNESS_FLOOR)
     if m[row, g.METAL] > 0.0:
-        return (0.0, 0.0, 0.0), color, roughness
+        return BLACK, color, roughness
     return color, (f0, f0, f0), roughness
 
 
-@kernel
+@compiled
 def emission(world: World, s: int, n_local: Vec) -> Vec:
     """Radiance that a shape emits: a box only from its +z face."""
     if world.shapes[s, g.POWER] == 0.0 or (s < world.boxes and n_local[2] < 0.5):
-        return 0.0, 0.0, 0.0
+        return BLACK
     return triple(world.materials, int(world.shapes[s, g.MATERIAL]), g.EMISSION)
 
 
-@kernel
+@compiled
 def sky(world: World, direction: Vec) -> Vec:
     """Radiance of the surroundings: horizon to zenith upwards, and an even ground with a soft edge."""
     horizon = triple(world.surroundings, g.HORIZON, 0)
@@ -323,10 +337,10 @@ def sky(world: World, direction: Vec) -> Vec:
     return mix(horizon, triple(world.surroundings, g.GROUND, 0), min(-8.0 * direction[1], 1.0))
 
 
-@kernel
+@compiled
 def sampled_light(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, Vec, float]:
     """A point on an emitter, seen from `origin`: radiance that arrives, direction, and its density; 0 if hidden."""
-    nothing = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0
+    nothing = BLACK, (0.0, 0.0, 1.0), 0.0
     if world.light_count == 0:
         return nothing
     left = u * total_importance(world, origin)
@@ -353,7 +367,7 @@ def sampled_light(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, V
     return emission(world, s, n_local), direction, light_density(world, s, origin, direction, t)
 
 
-@kernel
+@compiled
 def importance(world: World, s: int, origin: Vec) -> float:
     """Roughly what emitter s does for a point: its power over the square of the distance, but for its size."""
     path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
@@ -361,7 +375,7 @@ def importance(world: World, s: int, origin: Vec) -> float:
     return float(world.shapes[s, g.POWER]) / (dot(path, path) + dot(half, half))
 
 
-@kernel
+@compiled
 def total_importance(world: World, origin: Vec) -> float:
     total = 0.0
     for k in range(world.light_count):
@@ -369,7 +383,7 @@ def total_importance(world: World, origin: Vec) -> float:
     return total
 
 
-@kernel
+@compiled
 def light_density(world: World, s: int, origin: Vec, direction: Vec, distance: float) -> float:
     """Density per solid angle with which `sampled_light` chooses a direction that meets emitter s at a distance."""
     share = importance(world, s, origin) / total_importance(world, origin)
@@ -381,14 +395,14 @@ def light_density(world: World, s: int, origin: Vec, direction: Vec, distance: f
     return share / (2.0 * pi * cone_size(world, s, path))
 
 
-@kernel
+@compiled
 def cone_size(world: World, s: int, path: Vec) -> float:
     """One minus the cosine of the cone in which a sphere is seen from the start of a path to its centre."""
     sine2 = min(float(world.shapes[s, g.HALF_SIZE]) ** 2 / dot(path, path), 1.0)
     return sine2 / (1.0 + sqrt(1.0 - sine2))
 
 
-@kernel
+@compiled
 def sun_distance(world: World, origin: Vec, u: float, w: float) -> float:
     """Distance to what hides a random point of the sun's disk, MISS if nothing does."""
     size = world.surroundings[g.SUN_SIZE, 0]
@@ -399,18 +413,18 @@ def sun_distance(world: World, origin: Vec, u: float, w: float) -> float:
     return t if s >= 0 else MISS
 
 
-@kernel
+@compiled
 def sun_width(world: World, alpha: float) -> float:
     """GGX's width for a light that has the size of the sun."""
     return sqrt(alpha * alpha + 0.25 * world.surroundings[g.SUN_SIZE, 0] ** 2)
 
 
-@kernel
+@compiled
 def sunlight(world: World, n: Vec, to_eye: Vec, albedo: Vec, f0: Vec, roughness: float) -> Vec:
     """What a surface reflects of the unhidden sun."""
     sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
-    if world.surroundings[g.SUN_SIZE, 0] == 0.0 or dot(sun, n) <= 0.0:
-        return 0.0, 0.0, 0.0
+    if dot(sun, n) <= 0.0:
+        return BLACK
     v, d = above(to_local(to_eye, n)), to_local(sun, n)
     value, _ = scattering(v, d, albedo, f0, sun_width(world, roughness * roughness), luminance(f0))
     return mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0))

@@ -82,7 +82,8 @@ template <Lobe L> struct HistoryFix {
         m9 = m9 * Float(1.f / 72.f);
         s9 = sqrt(abs(s9 * Float(1.f / 72.f) - m9 * m9));
         Float luma = result.x;
-        if (a.anti_firefly) luma = clamp(luma, m9 - Float(4.f) * s9, m9 + Float(4.f) * s9);
+        // A bright spot that stays is no firefly: the limit fades as the history grows.
+        if (a.anti_firefly) luma = mix(luma, clamp(luma, m9 - Float(4.f) * s9, m9 + Float(4.f) * s9), Float(1.f) / (Float(1.f) + Float(0.25f) * frames));
         if (a.max_fast_frames < a.max_frames) {
             // Sparse bright samples leave small windows without any: the wider ring knows better how noisy the place is.
             const Float reach(a.clamp_sigma);

@@ -60,7 +60,6 @@ template <Lobe L> struct Stabilize {
         sigma = sqrt(abs(sigma * Float(1.f / 9.f) - mean * mean));
 
         const Float frames = decode_frames(fetch(a.frames, p));
-        luma = select(frames < Float(a.fix_frames), min(luma, mean * (Float(1.2f) + Float(1.f) / (Float(1.f) + frames))), luma);
 
         // The place that accumulation found, again.
         const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
