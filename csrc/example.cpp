@@ -14,7 +14,8 @@ int main(int argc, char** argv) try {
 
     const auto array = [](std::vector<float>& values, int channels) {
         const int64_t texel = 4 * channels;
-        return denoise::Array{.data = reinterpret_cast<uint8_t*>(values.data()), .stride_x = texel, .stride_y = texel * width, .stride_c = 4, .width = width, .height = height, .channels = channels};
+        return denoise::Array{
+            .data = reinterpret_cast<uint8_t*>(values.data()), .stride_x = texel, .stride_y = texel * width, .stride_c = 4, .width = width, .height = height, .channels = channels};
     };
     denoise::FrameInput frame;  // the camera is the default one: at the origin, looking along z, 90 degrees wide
     frame.inputs = {{"diffuse", array(diffuse, 3)}, {"diffuse_hit_distance", array(distance, 1)}, {"view_z", array(view_z, 1)}, {"normal", array(normal, 3)}};

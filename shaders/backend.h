@@ -105,9 +105,33 @@ template <> struct Texel<Guide> {
 
 // ---- the verbs: fetch at a uniform offset, gather per lane (both clamp to the edge), store at the pixel itself
 
+// Byte offset of a texel that is inside the image; images of one size and texel size share it.
+template <class F> DN_FN Int texel_offset(const Image<F>& image, Int x, Int y) { return y * Int(image.pitch) + x * Int(F::bytes); }
+template <class F> DN_FN typename Texel<F>::Value gather_at(const Image<F>& image, Int offset) { return Texel<F>::gather(image.data, offset); }
 template <class F> DN_FN typename Texel<F>::Value gather(const Image<F>& image, Int x, Int y) {
-    const Int offset = clamp_int(y, Int(image.height - 1)) * Int(image.pitch) + clamp_int(x, Int(image.width - 1)) * Int(F::bytes);
-    return Texel<F>::gather(image.data, offset);
+    return gather_at(image, texel_offset(image, clamp_int(x, Int(image.width - 1)), clamp_int(y, Int(image.height - 1))));
+}
+
+// A position per lane whose surroundings are looked at. Where motion is smooth the lanes stand side by side, and gathers become plain loads.
+struct Window {
+    Int x, y;
+    int x0 = 0, y0 = 0;
+    bool side_by_side = false;
+};
+DN_FN Window window_at(Int x, Int y) {
+    Window w{x, y};
+    if constexpr (lanes > 1) {
+        w.x0 = first_lane(x);
+        w.y0 = first_lane(y);
+        w.side_by_side = all(x == lane_index() + Int(w.x0) && y == Int(w.y0));
+    }
+    return w;
+}
+template <class F> DN_FN typename Texel<F>::Value gather(const Image<F>& image, const Window& w, int dx, int dy) {
+    if constexpr (lanes > 1)
+        if (w.side_by_side && w.x0 + dx >= 0 && w.x0 + dx + lanes <= image.width)
+            return Texel<F>::load(image.data + int64_t(clamp_uniform(w.y0 + dy, image.height - 1)) * image.pitch + (w.x0 + dx) * F::bytes);
+    return gather(image, w.x + Int(dx), w.y + Int(dy));
 }
 template <class F> DN_FN typename Texel<F>::Value fetch(const Image<F>& image, const Pixel& p, int dx = 0, int dy = 0) {
     const int x = p.x0 + dx;

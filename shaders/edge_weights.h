@@ -9,20 +9,30 @@ namespace denoise::DN_TARGET {
 DN_FN Float compact_weight(Float residual) { return smooth_step(Float(1.f) - abs(residual)); }
 DN_FN Float long_tailed_weight(Float residual) {  // a rational stand-in for an exponential
     const Float x = abs(residual);
-    return Float(1.f) / (Float(1.f) + Float(3.f) * x + Float(9.f) * x * x);
+    return rcp(Float(1.f) + Float(3.f) * x + Float(9.f) * x * x);
 }
 DN_FN Float gaussian(float distance) { return exp2(Float(-0.66f * 1.44269504f * distance * distance)); }
 
-// Distance from the centre's tangent plane, in units of the tolerance. `plane` is normal times 1 / (sensitivity * frustum span).
+// Distance of a pixel's surface from the centre's tangent plane, in units of the tolerance. With un-projection folded in it is linear in
+// pixel coordinates and depth: (a x + b y + c) * z + d * z + e (orthographic: the first product without z).
 struct PlaneTest {
-    Float3 normal;
-    Float offset;
-    DN_FN Float residual(Float3 x) const { return dot(normal, x) - offset; }
+    Float a, b, c, d, e;
+    float orthographic;
+    DN_FN Float residual(Float x, Float y, Float z) const { return (a * x + b * y + c) * (orthographic != 0.f ? Float(1.f) : z) + d * z + e; }
 };
 DN_FN PlaneTest plane_test(const FrameConstants& frame, Float3 view_normal, Float3 view_point, float sensitivity) {
     const Float scale = Float(1.f) / (max(Float(sensitivity), Float(1e-6f)) * frustum_span(frame, view_point.z));
     const Float3 n = view_normal * scale;
-    return {n, dot(n, view_point)};
+    const float* f = frame.unproject;
+    const float step_x = f[2] * frame.inv_width, step_y = f[3] * frame.inv_height;
+    return {n.x * Float(step_x), n.y * Float(step_y), n.x * Float(f[0] + 0.5f * step_x) + n.y * Float(f[1] + 0.5f * step_y), n.z, -dot(n, view_point), frame.orthographic};
+}
+
+// compact_weight() of the angle between two normals of a given cosine over the tolerance: by the chord, which is the angle to first order.
+// Obtuse angles weigh nothing.
+DN_FN Float normal_weight(Float cosine, Float inv_tolerance) {
+    const Float chord = sqrt(max(Float(2.f) - Float(2.f) * cosine, Float(0.f)));
+    return select(cosine > Float(0.f), compact_weight(chord * inv_tolerance), Float(0.f));
 }
 
 // 1 / the angle at which normals stop to mix: the half angle of the lobe's cone that holds a fraction of it.

@@ -7,6 +7,7 @@ namespace denoise::DN_TARGET {
 
 constexpr float pi = 3.14159265f;
 
+DN_FN Float with_sign_of(Float magnitude, Float x) { return as_float(as_int(magnitude) | (as_int(x) & Int(int(0x80000000u)))); }
 DN_FN Float sat(Float x) { return min(max(x, Float(0.f)), Float(1.f)); }
 DN_FN Float clamp(Float x, Float lo, Float hi) { return min(max(x, lo), hi); }
 DN_FN Float mix(Float a, Float b, Float t) { return a + (b - a) * t; }

@@ -26,7 +26,7 @@ DN_FN Float3 decode_normal(Int packed) {
     const Float scale(1.f / 1023.f), one(1.f), zero(0.f);
     const Float x = to_float((packed & Int(2047)) - Int(1023)) * scale, y = to_float((shift_right(packed, 11) & Int(2047)) - Int(1023)) * scale;
     const Float z = one - abs(x) - abs(y), fold = max(-z, zero);
-    const Float3 n = {x - select(x >= zero, fold, -fold), y - select(y >= zero, fold, -fold), z};
+    const Float3 n = {x - with_sign_of(fold, x), y - with_sign_of(fold, y), z};
     return n * rsqrt(dot(n, n));
 }
 DN_FN Float decode_roughness(Int packed) { return to_float(shift_right(packed, 22)) * Float(1.f / 1023.f); }

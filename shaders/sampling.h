@@ -33,30 +33,23 @@ DN_FN Float4 dither_to_half(Float4 c, Int word) {
 
 // The 2x2 texels around a sample position (pixel units, texel centres at +0.5) and their bilinear weights.
 struct Bilinear {
-    Int x, y;  // upper left
+    Window at;  // upper left
     Float weight[4];
 };
 DN_FN Bilinear bilinear_at(Float px, Float py) {
     const Float sx = px - Float(0.5f), sy = py - Float(0.5f), fx0 = floor(sx), fy0 = floor(sy), fx = sx - fx0, fy = sy - fy0;
     const Float gx = Float(1.f) - fx, gy = Float(1.f) - fy;
-    return {to_int(fx0), to_int(fy0), {gx * gy, fx * gy, gx * fy, fx * fy}};
+    return {window_at(to_int(fx0), to_int(fy0)), {gx * gy, fx * gy, gx * fy, fx * fy}};
 }
-DN_FN Int tap_x(const Bilinear& b, int k) { return b.x + Int(k & 1); }
-DN_FN Int tap_y(const Bilinear& b, int k) { return b.y + Int(k >> 1); }
+DN_FN Int tap_x(const Bilinear& b, int k) { return b.at.x + Int(k & 1); }
+DN_FN Int tap_y(const Bilinear& b, int k) { return b.at.y + Int(k >> 1); }
+template <class F> DN_FN typename Texel<F>::Value gather_tap(const Image<F>& image, const Bilinear& b, int k) { return gather(image, b.at, k & 1, k >> 1); }
 
 // Weighted mean of four values; 0 where nothing weighs.
 DN_FN Float weighted_mean(const Float value[4], const Float weight[4]) {
-    Float sum(0.f), total(0.f);
-    for (int k = 0; k < 4; k++) {
-        sum = sum + select(weight[k] > Float(0.f), value[k] * weight[k], Float(0.f));
-        total = total + weight[k];
-    }
+    const Float total = weight[0] + weight[1] + weight[2] + weight[3], sum = value[0] * weight[0] + value[1] * weight[1] + value[2] * weight[2] + value[3] * weight[3];
     return select(total < Float(1e-4f), Float(0.f), sum / max(total, Float(1e-4f)));
 }
-template <class F> DN_FN void gather_2x2(const Image<F>& image, const Bilinear& b, typename Texel<F>::Value out[4]) {
-    for (int k = 0; k < 4; k++) out[k] = gather(image, tap_x(b, k), tap_y(b, k));
-}
-
 DN_FN Float4 zero_where(Mask m, Float4 c) { return select(m, Float4{Float(0.f), Float(0.f), Float(0.f), Float(0.f)}, c); }
 DN_FN Float zero_where(Mask m, Float c) { return select(m, Float(0.f), c); }
 
@@ -67,8 +60,8 @@ template <class F> DN_FN typename Texel<F>::Value fetch_weighted(const Image<F>&
     const Float scale = Float(1.f) / max(total, Float(1e-4f));
     V sum{};
     for (int k = 0; k < 4; k++) {
-        const V texel = gather(image, tap_x(b, k), tap_y(b, k));
-        const V term = zero_where(weight[k] <= Float(0.f), texel) * (weight[k] * scale);
+        const V texel = gather_tap(image, b, k);
+        const V term = texel * (weight[k] * scale);
         sum = k == 0 ? term : sum + term;
     }
     return zero_where(none, sum);
@@ -78,7 +71,7 @@ template <class F> DN_FN typename Texel<F>::Value fetch_weighted(const Image<F>&
 template <class F> DN_FN typename Texel<F>::Value fetch_cubic(const Image<F>& image, Float px, Float py) {
     using V = typename Texel<F>::Value;
     const Float sx = px - Float(0.5f), sy = py - Float(0.5f), fx0 = floor(sx), fy0 = floor(sy), half(0.5f);
-    const Int x = to_int(fx0), y = to_int(fy0);
+    const Window at = window_at(to_int(fx0), to_int(fy0));
     Float w[2][4];
     for (int axis = 0; axis < 2; axis++) {
         const Float f = axis == 0 ? sx - fx0 : sy - fy0;
@@ -94,7 +87,7 @@ template <class F> DN_FN typename Texel<F>::Value fetch_cubic(const Image<F>& im
         for (int i = 0; i < 4; i++) {
             if ((i == 0 || i == 3) && (j == 0 || j == 3)) continue;
             const Float weight = w[0][i] * w[1][j];
-            const V term = gather(image, x + Int(i - 1), y + Int(j - 1)) * weight;
+            const V term = gather(image, at, i - 1, j - 1) * weight;
             sum = first ? term : sum + term;
             first = false;
             total = total + weight;

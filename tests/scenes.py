@@ -339,14 +339,13 @@ def contrast(picture: Array, truth: Array) -> float:
 
 
 def mirror_wall(
-    step: float, index: int, *, roughness: float = 0, lens: Array | None = None, motion: str | None = "2.5D"
+    step: float, index: int, *, image: float = 3 * WALL, roughness: float = 0, lens: Array | None = None
 ) -> tuple[dict[str, Any], Array]:
     """Frame `index` of a camera that strafes by `step` pixels a frame along a mirror, and what the mirror shows (H, W).
 
-    The mirror lies at depth 5 and shows a checkerboard of 9-pixel squares that is at depth 15, in the mirror. Its edges
-    are as soft as to give it the root mean square of the tables, 1.32.
+    The mirror lies at depth 5 and shows a checkerboard of 9-pixel squares that is at depth `image`, in the mirror. Its
+    edges are as soft as to give it the root mean square of the tables, 1.32.
     """
-    image = 3 * WALL
     view, before = (
         View(lens=lens, position=(k * step * pixel_at(lens, WALL), 0, 0)) for k in (index, max(index - 1, 0))
     )
@@ -355,7 +354,7 @@ def mirror_wall(
     size = pixel_at(lens, image)
     shown = checker(virtual[0, :, 0], virtual[:, 0, 1], 9 * size, 1.87 * size)
     distance = np.linalg.norm(virtual - position, axis=-1)
-    return {**guides(view, position, before, roughness=roughness, motion=motion), **signals(shown, distance)}, shown
+    return {**guides(view, position, before, roughness=roughness), **signals(shown, distance)}, shown
 
 
 def pixel_at(lens: Array | None, depth: float) -> float:

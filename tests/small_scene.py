@@ -101,7 +101,9 @@ def inputs(index: int, width: int = 83, height: int = 45, dtype: Any = np.float1
     return frame
 
 
-def native(keywords: dict[str, Any], outputs: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def native(
+    keywords: dict[str, Any], outputs: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """A frame as the native module takes it: inputs, result arrays, camera."""
     frame = dn.Frame(**keywords)
     height, width = frame.view_z.shape

@@ -58,8 +58,8 @@ def test_passes_write_what_they_read(name: str) -> None:
         checked.crosscheck(given, results, camera, SETTINGS.as_numbers(), False, name)
         _, others, _ = small_scene.native(frame(index), OUTPUTS)
         plain.denoise(given, others, camera, SETTINGS.as_numbers(), False)
-        for name, result in results.items():
-            np.testing.assert_array_equal(result, others[name], name)
+        for output, result in results.items():
+            np.testing.assert_array_equal(result, others[output], output)
 
 
 def test_every_pass_is_compared() -> None:

@@ -10,7 +10,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import native_build
 import numpy as np
 import pytest
 import small_scene

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shared functions of the shaders, on every backend, against tabulated values and NumPy twins in double precision."""
+"""The shared functions of the shaders, on every backend, against tabulated values and twins in double precision."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def test_atan(backend: str) -> None:
 def test_acos_acute(backend: str) -> None:
     (c,) = grid(np.linspace(0, 1, 2001))
     assert_allclose(probe(backend, "acos_acute", c), np.arccos(c), atol=0.0091)
-    small = np.cos(np.linspace(1e-3, 0.02, 50))  # fp32 knows these angles to a part in a thousand
-    assert_allclose(probe(backend, "acos_acute", small.astype(np.float32)), np.arccos(small.astype(np.float32)), rtol=2e-3)
+    (c,) = grid(np.cos(np.linspace(1e-3, 0.02, 50)))
+    assert_allclose(probe(backend, "acos_acute", c), np.arccos(c), rtol=2e-3)
     assert (probe(backend, "acos_acute", [-1e-6, -1]) > 100).all(), "obtuse: rejected by every weight"
 
 
@@ -123,8 +123,8 @@ def test_long_tailed_weight(backend: str) -> None:
 def test_lobe_spread(backend: str, function: str, power: float) -> None:
     (r,) = grid(np.linspace(0, 1, 501))
     assert_allclose(probe(backend, function, r), (1 - 2 ** (-200 * r * r)) * r**power, rtol=1e-5, atol=1e-6)
-    tabulated = {0.5: [0, 0.19364, 0.54771, 0.70711, 1], 0.25: [0, 0.34435, 0.74008, 0.84090, 1]}[power]
-    assert_allclose(probe(backend, function, [0, 0.05, 0.3, 0.5, 1])[[0, 2, 3, 4]], np.array(tabulated)[[0, 2, 3, 4]], atol=1e-4)
+    tabulated = {0.5: [0, 0.54771, 0.70711, 1], 0.25: [0, 0.74008, 0.84090, 1]}[power]
+    assert_allclose(probe(backend, function, [0, 0.3, 0.5, 1]), tabulated, atol=1e-4)
 
 
 def test_lobe_tangent(backend: str) -> None:
@@ -162,7 +162,8 @@ def test_history_length_is_stored_in_quarters(backend: str) -> None:
 
 def test_every_half_becomes_the_same_float(backend: str) -> None:
     bits = np.arange(65536, dtype=np.uint16)
-    result, expected = probe(backend, "half_to_float", bits.astype(np.float32)), bits.view(np.float16).astype(np.float32)
+    result = probe(backend, "half_to_float", bits.astype(np.float32))
+    expected = bits.view(np.float16).astype(np.float32)
     assert_array_equal(np.isnan(result), np.isnan(expected))
     assert_array_equal(result[~np.isnan(expected)].view(np.uint32), expected[~np.isnan(expected)].view(np.uint32))
 
@@ -202,7 +203,7 @@ def test_dither_keeps_the_mean(backend: str) -> None:
         dithered = probe(backend, "dither_to_half", np.full_like(noise, value), noise)
         step = np.spacing(np.float16(abs(value))).astype(np.float64)
         assert abs(dithered.mean(dtype=np.float64) - value) < step * 2e-3
-        assert set(abs(dithered.astype(np.float16).astype(np.float32) - dithered)) == {0}, "stored without a further rounding"
+        assert_array_equal(dithered.astype(np.float16), dithered, "stored without a further rounding")
         assert (abs(dithered - value) < step).all()
 
 
@@ -235,7 +236,8 @@ def test_length_of_the_normal_does_not_matter(backend: str) -> None:
 def test_ycocg_round_trip(backend: str) -> None:
     rgb = np.random.default_rng(4).exponential(2, (1000, 3)).astype(np.float32)
     ycocg = probe(backend, "rgb_to_ycocg", rgb)
-    assert_allclose(ycocg, rgb @ np.array([[0.25, 0.5, -0.25], [0.5, 0, 0.5], [0.25, -0.5, -0.25]]), rtol=1e-5, atol=1e-6)
+    matrix = np.array([[0.25, 0.5, 0.25], [0.5, 0, -0.5], [-0.25, 0.5, -0.25]])
+    assert_allclose(ycocg, rgb @ matrix.T, rtol=1e-5, atol=1e-6)
     assert_allclose(probe(backend, "ycocg_to_rgb", ycocg), rgb, rtol=1e-5, atol=2e-6)
     assert (probe(backend, "ycocg_to_rgb", [[0.1, 1, -1]]) >= 0).all()
 
@@ -325,7 +327,7 @@ def test_virtual_point_is_finite_at_the_focus(backend: str) -> None:
 
 def test_unknown_functions_and_wrong_channels_are_errors(backend: str) -> None:
     one = np.zeros((1, 4, 1), np.float32)
-    with pytest.raises(ValueError, match="function: expected one of exp2, log2, .*; got 'exp3'"):
+    with pytest.raises(ValueError, match=r"function: expected one of exp2, log2, .*; got 'exp3'"):
         _core.probe("exp3", one, one.copy(), backend)
     with pytest.raises(ValueError, match=r"pow: expected \(H, W, 2\) inputs and \(H, W, 1\) outputs"):
         _core.probe("pow", one, one.copy(), backend)

@@ -98,7 +98,7 @@ def test_a_child_process_denoises_after_its_parent_did(method: str) -> None:
 
 
 def test_fork_while_another_thread_denoises() -> None:
-    """The child's copy of the pool must not be one that is locked for ever by a thread which the child does not have."""
+    """The child's pool must not be locked for ever by a thread which only the parent has."""
     script = """
 import os, sys, threading
 sys.path.insert(0, {tests!r})
@@ -158,10 +158,12 @@ def test_denoise_threads_must_be_a_sensible_number(value: str) -> None:
 
 
 def test_the_default_is_the_cores_this_process_may_use() -> None:
-    script = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from denoise import _core; print(_core.threads())"
-    assert python(script).stdout == "1\n"
-    usable = len(os.sched_getaffinity(0))
-    assert python("from denoise import _core; print(_core.threads())").stdout == f"{usable}\n"
+    pin, show = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
+        "from denoise import _core; print(_core.threads())",
+    )
+    assert python(f"{pin}; {show}").stdout == "1\n"
+    assert python(show).stdout == f"{len(os.sched_getaffinity(0))}\n"
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -32,6 +32,7 @@ DN_FN int to_int(float a) { return int(a); }
 DN_FN float to_float(int a) { return float(a); }
 DN_FN int shift_left(int a, int n) { return int(unsigned(a) << n); }
 DN_FN int shift_right(int a, int n) { return int(unsigned(a) >> n); }
+DN_FN int first_lane(int a) { return a; }
 DN_FN int lane_index() { return 0; }
 
 DN_FN float select(bool m, float a, float b) { return m ? a : b; }

@@ -39,6 +39,7 @@ struct Float {
     DN_FN Float(float value) : v(FloatV{} + value) {}
 };
 
+// clang-format off
 #define DN_OPERATOR(T, op)                                 \
     DN_FN T operator op(T a, T b) { return T(a.v op b.v); } \
     DN_FN T& operator op##=(T& a, T b) {                    \
@@ -53,7 +54,10 @@ DN_COMPARE(Float, <) DN_COMPARE(Float, <=) DN_COMPARE(Float, >) DN_COMPARE(Float
 DN_COMPARE(Int, <) DN_COMPARE(Int, <=) DN_COMPARE(Int, >) DN_COMPARE(Int, >=) DN_COMPARE(Int, ==) DN_COMPARE(Int, !=)
 #undef DN_OPERATOR
 #undef DN_COMPARE
-DN_FN Float operator-(Float a) { return Float(-a.v); }
+    // clang-format on
+    DN_FN Float operator-(Float a) {
+    return Float(-a.v);
+}
 DN_FN Mask operator&&(Mask a, Mask b) { return Mask(a.v & b.v); }
 DN_FN Mask operator||(Mask a, Mask b) { return Mask(a.v | b.v); }
 DN_FN Mask operator!(Mask a) { return Mask(~a.v); }
@@ -66,6 +70,7 @@ DN_FN Int shift_left(Int a, int n) { return Int(a.v << n); }
 DN_FN Int shift_right(Int a, int n) { return Int((IntV)((UintV)a.v >> n)); }  // zeros come in
 DN_FN Float abs(Float a) { return Float((FloatV)((IntV)a.v & 0x7fffffff)); }
 
+DN_FN int first_lane(Int a) { return a.v[0]; }
 DN_FN Int lane_index() {
     IntV r{};
     for (int k = 0; k < lanes; k++) r[k] = k;
@@ -113,9 +118,7 @@ DN_FN Float rcp(Float a) {
     return r * (Float(2.f) - a * r);
 }
 #elif defined(__aarch64__)
-DN_FN Float select(Mask m, Float a, Float b) {
-    return Float((FloatV)vbslq_f32((uint32x4_t)m.v, (float32x4_t)a.v, (float32x4_t)b.v));
-}
+DN_FN Float select(Mask m, Float a, Float b) { return Float((FloatV)vbslq_f32((uint32x4_t)m.v, (float32x4_t)a.v, (float32x4_t)b.v)); }
 DN_FN Int select(Mask m, Int a, Int b) { return Int((a.v & m.v) | (b.v & ~m.v)); }
 DN_FN bool any(Mask m) { return vmaxvq_u32((uint32x4_t)m.v) != 0; }
 DN_FN bool all(Mask m) { return vminvq_u32((uint32x4_t)m.v) != 0; }
@@ -138,9 +141,7 @@ DN_FN Float half_to_float(Int h) {
     const __m256i v = (__m256i)h.v;
     return Float((FloatV)_mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1))));
 }
-DN_FN Int float_to_half(Float f) {
-    return Int((IntV)_mm256_cvtepu16_epi32(_mm256_cvtps_ph((__m256)f.v, _MM_FROUND_TO_NEAREST_INT)));
-}
+DN_FN Int float_to_half(Float f) { return Int((IntV)_mm256_cvtepu16_epi32(_mm256_cvtps_ph((__m256)f.v, _MM_FROUND_TO_NEAREST_INT))); }
 #elif defined(__aarch64__)
 DN_FN Float half_to_float(Int h) { return Float((FloatV)vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32((uint32x4_t)h.v)))); }
 DN_FN Int float_to_half(Float f) { return Int((IntV)vmovl_u16(vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)f.v)))); }
@@ -210,9 +211,7 @@ DN_FN Int gather_u32(const uint8_t* base, Int offset) { return gather_bits<uint3
 
 // Eight-byte texels, the format of signals and guides: two 32-bit words or four halves.
 #if defined(__AVX2__)
-DN_FN __m128i load_pair(const uint8_t* base, int a, int b) {
-    return _mm_castpd_si128(_mm_loadh_pd(_mm_load_sd((const double*)(base + a)), (const double*)(base + b)));
-}
+DN_FN __m128i load_pair(const uint8_t* base, int a, int b) { return _mm_castpd_si128(_mm_loadh_pd(_mm_load_sd((const double*)(base + a)), (const double*)(base + b))); }
 struct Texels {  // lanes 01, 23, 45, 67
     __m128i t[4];
 };

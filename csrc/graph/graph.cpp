@@ -273,9 +273,11 @@ void Graph::restore(const std::map<std::string, std::string>& state) {
         Loaded l{};
         const size_t end = text.find('\n');
         unsigned long long age = 0;
-        if (end == std::string::npos || std::sscanf(text.c_str(), "%dx%d %llu", &l.width, &l.height, &age) != 3) throw std::invalid_argument("state: image '" + name + "' is damaged");
+        if (end == std::string::npos || std::sscanf(text.c_str(), "%dx%d %llu", &l.width, &l.height, &age) != 3)
+            throw std::invalid_argument("state: image '" + name + "' is damaged");
         if (width_ && (l.width != width_ || l.height != height_))
-            throw std::invalid_argument("state: expected " + std::to_string(width_) + " x " + std::to_string(height_) + ", got " + std::to_string(l.width) + " x " + std::to_string(l.height));
+            throw std::invalid_argument("state: expected " + std::to_string(width_) + " x " + std::to_string(height_) + ", got " + std::to_string(l.width) + " x " +
+                                        std::to_string(l.height));
         l.age = age;
         l.bytes = text.data() + end + 1;
         l.size = text.size() - end - 1;

@@ -106,25 +106,32 @@ void load_state(Denoiser& d, const py::dict& state) {
 PYBIND11_MODULE(_core, m) {
     m.doc() = "The native module, as the Python side sees it.";
 
-    m.def("backends", [] {
-        py::dict all;
-        for (const auto& [name, why_not] : cpu_backends()) all[py::str(name)] = why_not;
-        return all;
-    }, "Name of a compute backend to \"\" where this machine runs it, else to the sentence why not.");
+    m.def(
+        "backends",
+        [] {
+            py::dict all;
+            for (const auto& [name, why_not] : cpu_backends()) all[py::str(name)] = why_not;
+            return all;
+        },
+        "Name of a compute backend to \"\" where this machine runs it, else to the sentence why not.");
     m.def("default_backend", &default_cpu_backend, "The fastest backend of this machine, or the one DENOISE_ISA names. ValueError lists what this machine can run.");
     m.def("cpu_name", &cpu_name, "The processor, as the system names it.");
     m.def("threads", [] { return ThreadPool::shared().size(); }, "Threads that denoise a frame: DENOISE_THREADS, else the usable cores.");
-    m.def("configure_cpu", [](int threads, std::pair<int, int> tile) {
-        set_cpu_tile(tile.first, tile.second);
-        ThreadPool::shared().resize(threads);
-    }, "threads"_a, "tile"_a, "Sets the number of threads and the tile shape of the process, for tests and measurements; results do not depend on them.");
+    m.def(
+        "configure_cpu",
+        [](int threads, std::pair<int, int> tile) {
+            set_cpu_tile(tile.first, tile.second);
+            ThreadPool::shared().resize(threads);
+        },
+        "threads"_a, "tile"_a, "Sets the number of threads and the tile shape of the process, for tests and measurements; results do not depend on them.");
 
     m.def("probe", &probe, "function"_a, "inputs"_a, "outputs"_a, "backend"_a,
           "Applies a shared function of the shaders to each pixel of a float32 array (H, W, K), for tests; the names are in shaders/testing/probe.h.");
 
     py::class_<Denoiser>(m, "Denoiser", "A denoiser family with its history on one device.")
-        .def(py::init([](const std::string& family, int width, int height, const std::string& backend) { return Denoiser::make(family, width, height, make_cpu_backend(backend)); }),
-             "family"_a, "width"_a, "height"_a, "backend"_a)
+        .def(
+            py::init([](const std::string& family, int width, int height, const std::string& backend) { return Denoiser::make(family, width, height, make_cpu_backend(backend)); }),
+            "family"_a, "width"_a, "height"_a, "backend"_a)
         .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "settings"_a, "reset"_a,
              "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.\n\n"
              "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
@@ -134,8 +141,10 @@ PYBIND11_MODULE(_core, m) {
              "Returns what each pass wrote, in order: \"pass\", \"image\", \"format\", \"width\", \"height\", \"channels\", and the pixels by\n"
              "this denoiser's backend (\"first\") and by the other one (\"second\") as bytes.")
         .def("describe", &Denoiser::describe, "The page as text: passes, images, formats, bytes per pixel, memory.")
-        .def("timings", [](const Denoiser& d) { return d.graph().timings(); }, "Name and milliseconds of each pass of the last frame.")
-        .def("memory", [](const Denoiser& d) { return std::make_pair(d.graph().permanent_bytes(), d.graph().transient_bytes()); }, "Bytes of permanent and of transient images.")
+        .def(
+            "timings", [](const Denoiser& d) { return d.graph().timings(); }, "Name and milliseconds of each pass of the last frame.")
+        .def(
+            "memory", [](const Denoiser& d) { return std::make_pair(d.graph().permanent_bytes(), d.graph().transient_bytes()); }, "Bytes of permanent and of transient images.")
         .def("resize", &Denoiser::resize, "width"_a, "height"_a)
         .def("save_state", &save_state, "History, previous camera and frame count as bytes, by name.")
         .def("load_state", &load_state, "state"_a, "Takes over what save_state gave; ValueError if it belongs to another size.");

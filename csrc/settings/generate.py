@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the C++ structs of all settings from denoise/settings.py, the one place where they are said. Run by the build."""
+"""Writes the C++ structs of all settings from denoise/settings.py, where they are said once. Run by the build."""
 
 import importlib.util
 import sys

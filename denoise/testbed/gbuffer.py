@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import geometry as g
 from .geometry import World, nearest, surface, world_normal
 from .kernels import Vec, along, compiled, dot, kernel, length, luminance, normalized, put, scale, sub
-from .tracer import Surfaces, emission, facing, material, sky, sunlight
+from .tracer import Surfaces, emission, material, sky, sunlight
 
 SKY_Z = 1e7
 
@@ -80,7 +80,7 @@ def primary(
 
             t, p_local, n_local = surface(world, s, eye.position, direction)
             position = along(eye.position, direction, t)
-            n = facing(world_normal(world, s, n_local), direction)
+            n = world_normal(world, s, n_local)
             to_eye = scale(direction, -1.0)
             view_z = t * dot(direction, eye.forward)
             out.view_z[y, x] = view_z

@@ -261,18 +261,19 @@ def surface(world: World, s: int, origin: Vec, direction: Vec) -> tuple[float, V
     """Where a ray meets shape s: distance; position and outward normal, of any length, in the shape's own space."""
     o, d = point(world.shapes, s, TO_LOCAL, origin), vector(world.shapes, s, TO_LOCAL, direction)
     if s < world.boxes:
-        t, _ = box_interval(o, d)
+        x, y, z = slab(o[0], d[0])[0], slab(o[1], d[1])[0], slab(o[2], d[2])[0]
+        t = max(max(x, y), z)
         p = along(o, d, t)
-        if t == slab(o[0], d[0])[0]:
+        if t == x:
             return t, p, (p[0], 0.0, 0.0)
-        return t, p, ((0.0, p[1], 0.0) if t == slab(o[1], d[1])[0] else (0.0, 0.0, p[2]))
+        return t, p, ((0.0, p[1], 0.0) if t == y else (0.0, 0.0, p[2]))
     if s < world.spheres:
         t, _ = sphere_interval(o, d)
         p = along(o, d, t)
         return t, p, p
     t, _ = cylinder_interval(o, d)
     p = along(o, d, t)
-    return t, p, ((0.0, p[1], 0.0) if t == slab(o[1], d[1])[0] else (p[0], 0.0, p[2]))
+    return t, p, ((p[0], 0.0, p[2]) if p[0] * p[0] + p[2] * p[2] > p[1] * p[1] else (0.0, p[1], 0.0))
 
 
 @compiled

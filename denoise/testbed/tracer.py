@@ -224,7 +224,7 @@ def incoming(
         if ends or bounce == world.bounces:
             break
 
-        n = facing(world_normal(world, s, n_local), direction)
+        n = world_normal(world, s, n_local)
         origin = off_surface(along(origin, direction, t), n)
         albedo, f0, roughness = material(world, s, p_local, n_local, spread * t)
         alpha = max(roughness * roughness, alpha_floor)
@@ -275,12 +275,6 @@ def specular_share(albedo: Vec, f0: Vec, n_dot_v: float) -> float:
         return 0.0
     white = luminance(fresnel(f0, n_dot_v))
     return max(white / (white + luminance(albedo)), 0.25)
-
-
-@compiled
-def facing(n: Vec, direction: Vec) -> Vec:
-    """The normal on the side that a ray comes from."""
-    return scale(n, -1.0) if dot(n, direction) > 0.0 else n
 
 
 @compiled

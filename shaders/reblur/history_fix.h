@@ -122,8 +122,7 @@ template <Lobe L> struct HistoryFix {
                 if ((dx == 0 && dy == 0) || (dx * dx == 4 && dy * dy == 4)) continue;
                 const Int ix = mirrored(p.x + step * Int(dx), frame.width), iy = mirrored(Int(p.y) + step * Int(dy), frame.height);
                 const Surface s = gather(a.guide, ix, iy);
-                const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
-                Float w = compact_weight(plane.residual(view_position(frame, us, vs, s.view_z)));
+                Float w = compact_weight(plane.residual(to_float(ix), to_float(iy), s.view_z));
                 w = w * long_tailed_weight(acos_acute(dot(n, decode_normal(s.packed))) * angle_scale);
                 Mask same = active && is_surface(frame, s.view_z);
                 if (a.material.present()) same = same && same_material(material, gather(a.material, ix, iy), a.min_material);
@@ -134,7 +133,7 @@ template <Lobe L> struct HistoryFix {
                 const Float4 value = gather(a.signal, ix, iy);
                 w = w * (one + decode_frames(gather(a.frames, ix, iy))) * long_tailed_weight((value.w - distance) * (one + frames));
                 w = select(same, w, zero);
-                sum = sum + zero_where(w <= zero, value) * w;
+                sum = sum + value * w;
                 total = total + w;
             }
         return select(active, sum * (one / total), c);

@@ -51,8 +51,7 @@ template <Lobe L> struct ReconstructHitDistance {
                 const Float zs = tile(0, dx, dy), hs = tile(5, dx, dy), rs = tile(4, dx, dy);
                 const Int x = p.x + Int(dx), y(p.y + dy);
                 const Mask usable = is_surface(frame, zs) && hs >= Float(0.f) && x >= Int(0) && x < Int(frame.width) && y >= Int(0) && y < Int(frame.height);
-                const Float us = u + Float(float(dx) * frame.inv_width), vs = v + Float(float(dy) * frame.inv_height);
-                Float w = compact_weight(plane.residual(view_position(frame, us, vs, zs)));
+                Float w = compact_weight(plane.residual(to_float(x), to_float(y), zs));
                 w = w * long_tailed_weight(acos_acute(dot(n, {tile(1, dx, dy), tile(2, dx, dy), tile(3, dx, dy)})) * angle_scale);
                 if (L == Lobe::specular) w = w * long_tailed_weight((rs * rs - m) * roughness_scale);
                 w = select(usable, w * gaussian(0.5f * __builtin_sqrtf(float(dx * dx + dy * dy))), Float(0.f));

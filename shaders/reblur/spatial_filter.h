@@ -93,7 +93,9 @@ template <Lobe L, Stage S> struct SpatialFilter {
 
         const Mask known = c.w >= Float(0.f);
         Float h_norm = c.w;
-        if (prepass && !specular) h_norm = mean_distance(a, p); else if (prepass && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
+        // The size of the disc must not hang on the sample it averages: bright samples that find far things would spread more than dark ones.
+        if (prepass && !specular) h_norm = mean_distance(a, p);
+        if (prepass && specular && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
         const Float h = h_norm * hit_distance_scale(frame, z, spread), hit_factor = sat(h / frustum_span(frame, z));
 
         // Radius. Its square, the area, is what shrinks with the history.
@@ -130,43 +132,49 @@ template <Lobe L, Stage S> struct SpatialFilter {
         Float tracking = select(known && h > Float(0.f), h, Float(1e6f));
         Int random = prepass && specular ? random_word(frame, p, 1) : Int(0);
 
+        const Float reach_x = abs(axis_x.x) + abs(axis_y.x), reach_y = abs(axis_x.y) + abs(axis_y.y), left = p.center_x(), top = p.center_y();
+        const bool inside = all(left > reach_x && left + reach_x < Float(float(frame.width)) && top > reach_y && top + reach_y < Float(float(frame.height)));
         for (int k = 0; k < blur_taps; k++) {
             const Float ox(blur_tap[k][0] * a.rotation[0] - blur_tap[k][1] * a.rotation[1]), oy(blur_tap[k][0] * a.rotation[1] + blur_tap[k][1] * a.rotation[0]);
-            const Int ix = mirrored(p.center_x() + axis_x.x * ox + axis_y.x * oy, frame.width), iy = mirrored(p.center_y() + axis_x.y * ox + axis_y.y * oy, frame.height);
-            const Surface s = gather(a.guide, ix, iy);
-            const Float4 value = gather(a.signal, ix, iy);
-            const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
-            const Float3 xs = view_position(frame, us, vs, s.view_z);
-            Float w = Float(blur_tap[k][2]) * compact_weight(plane.residual(xs)) * compact_weight(acos_acute(dot(n, decode_normal(s.packed))) * angle_scale);
+            const Float px = left + axis_x.x * ox + axis_y.x * oy, py = top + axis_x.y * ox + axis_y.y * oy;
+            const Int ix = inside ? to_int(px) : mirrored(px, frame.width), iy = inside ? to_int(py) : mirrored(py, frame.height);
+            const Int offset = texel_offset(a.guide, ix, iy);
+            const Surface s = gather_at(a.guide, offset);
+            const Float4 value = gather_at(a.signal, offset);
+            const Float zs = s.view_z, cosine = dot(n, decode_normal(s.packed));
+            Float w = Float(blur_tap[k][2]) * compact_weight(plane.residual(to_float(ix), to_float(iy), zs)) * normal_weight(cosine, angle_scale);
             const Float rs = specular ? decode_roughness(s.packed) : Float(1.f);
             if (specular) w = w * compact_weight((rs - r) * roughness_scale);
-            Mask same = is_surface(frame, s.view_z);
+            Mask same = is_surface(frame, zs);
             if (a.material.present()) same = same && same_material(center_material, gather(a.material, ix, iy), a.min_material);
             w = select(same, w, Float(0.f));
 
-            const Mask sighted = value.w >= Float(0.f);
+            const Mask sighted = prepass ? value.w >= Float(0.f) : Mask(true);
             Float hit = prepass && !specular ? Float(1.f) : long_tailed_weight((value.w - c.w) * hit_scale) + hit_floor;
             if constexpr (prepass && specular) {
-                const Float hs = value.w * hit_distance_scale(frame, s.view_z, lobe_spread_half(rs));
+                const Float hs = value.w * hit_distance_scale(frame, zs, lobe_spread_half(rs));
                 random = hash(random);
                 const Mask join = to_unit(random) < w * n_dot_v && sighted && hs > Float(0.f);
                 tracking = select(join, min(tracking, hs), tracking);
                 // A tap farther away on the surface than its own hit distance is probably a contact.
-                const Float contact = sat(hs / (length(xs - x) + h + Float(1e-6f)));
+                const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
+                const Float contact = sat(hs / (length(view_position(frame, us, vs, zs) - x) + h + Float(1e-6f)));
                 hit = hit * mix(contact, Float(1.f), linear_step(0.5f, 1.f, r));
             }
-            if (prepass && any(w > Float(0.f) && !sighted)) {
+            // All that is stored is finite: a tap of weight 0 needs no guard.
+            if (prepass && any(!sighted)) {
                 const Float wb = select(sighted, Float(0.f), w);
-                blind = blind + zero_where(wb <= Float(0.f), value) * wb;
+                blind = blind + value * wb;
                 blind_total = blind_total + wb;
             }
-            const Float wk = prepass ? select(sighted, w, Float(0.f)) : w;
-            const Float weight = wk * hit;
-            sum = sum + zero_where(weight <= Float(0.f), value) * weight;
+            const Float wk = prepass ? select(sighted, w, Float(0.f)) : w, weight = wk * hit;
+            sum = sum + value * weight;
             total = total + weight;
-            geometry = geometry + wk;
-            distance_sum = distance_sum + select(weight > Float(0.f), value.w * weight, Float(0.f));
-            distance_total = distance_total + weight;
+            if constexpr (prepass) {
+                geometry = geometry + wk;
+                distance_sum = distance_sum + value.w * weight;
+                distance_total = distance_total + weight;
+            }
         }
 
         if constexpr (prepass) {
@@ -186,18 +194,18 @@ template <Lobe L, Stage S> struct SpatialFilter {
     }
 
    private:
-    // The distance of a sample that found none, for its radius: the mean of its four neighbours, else as of a miss.
+    // Mean distance of the 3x3 samples that found one; as of a miss where none did.
     DN_FN static Float mean_distance(const Args& a, const Pixel& p) {
         Float sum(0.f), total(0.f);
         for (int k = 0; k < 9; k++) {
-            const Float h = fetch(a.signal, p, k%3-1, k/3-1).w;
+            const Float h = fetch(a.signal, p, k % 3 - 1, k / 3 - 1).w;
             sum = sum + max(h, Float(0.f));
             total = total + select(h >= Float(0.f), Float(1.f), Float(0.f));
         }
         return select(total > Float(0.f), sum / max(total, Float(1.f)), Float(1.f));
     }
 
-    // Pixels beyond the border come back mirrored.
+    // Pixels beyond the border come back mirrored; whatever the position, the texel is inside.
     DN_FN static Int mirrored(Float position, int size) {
         const Float s{float(size)}, inside = s - abs(s - abs(position));
         return clamp_int(to_int(inside), Int(size - 1));

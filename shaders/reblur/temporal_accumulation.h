@@ -164,17 +164,17 @@ template <Signals S> struct TemporalAccumulation {
         const Float tolerance = pt.span * sat(pt.threshold / max(n_dot_v, Float(0.05f)));
         f.cubic = pt.remembered;
         for (int k = 0; k < 4; k++) {
-            const Int x = tap_x(f.taps, k), y = tap_y(f.taps, k), out_x(k & 1 ? 1 : -1), out_y(k >> 1 ? 1 : -1);
-            const Surface inner = gather(a.prev_guide, x, y);
+            const int dx = k & 1, dy = k >> 1, out_x = dx + (dx ? 1 : -1), out_y = dy + (dy ? 1 : -1);
+            const Surface inner = gather(a.prev_guide, f.taps.at, dx, dy);
             const Float3 ns = decode_normal(inner.packed);
-            Mask ok = pt.remembered && texel_inside(frame, x, y) && dot(ns, pt.n_average) > cos_limit;
+            Mask ok = pt.remembered && texel_inside(frame, f.taps.at.x + Int(dx), f.taps.at.y + Int(dy)) && dot(ns, pt.n_average) > cos_limit;
             ok = ok && is_surface(frame, inner.view_z) && abs(inner.view_z - motion.view_z) <= tolerance;
-            const Surface side = gather(a.prev_guide, x + out_x, y), above = gather(a.prev_guide, x, y + out_y);
+            const Surface side = gather(a.prev_guide, f.taps.at, out_x, dy), above = gather(a.prev_guide, f.taps.at, dx, out_y);
             Mask around = abs(side.view_z - motion.view_z) <= tolerance && abs(above.view_z - motion.view_z) <= tolerance;
             if (a.prev_material.present()) {
-                ok = ok && same_material(gather(a.prev_material, x, y), pt.material, a.min_material);
-                around = around && same_material(gather(a.prev_material, x + out_x, y), pt.material, a.min_material) &&
-                         same_material(gather(a.prev_material, x, y + out_y), pt.material, a.min_material);
+                ok = ok && same_material(gather(a.prev_material, f.taps.at, dx, dy), pt.material, a.min_material);
+                around = around && same_material(gather(a.prev_material, f.taps.at, out_x, dy), pt.material, a.min_material) &&
+                         same_material(gather(a.prev_material, f.taps.at, dx, out_y), pt.material, a.min_material);
             }
             f.valid[k] = select(ok, Float(1.f), Float(0.f));
             f.cubic = f.cubic && ok && around;
@@ -188,7 +188,7 @@ template <Signals S> struct TemporalAccumulation {
     DN_FN static Float trusted_length(const Image<R8U>& prev_frames, const Footprint& f, Float quality, const Array& confidence, const FrameConstants& frame, Float2 uv, float limit) {
         Float frames[4], weight[4];
         for (int k = 0; k < 4; k++) {
-            frames[k] = decode_frames(gather(prev_frames, tap_x(f.taps, k), tap_y(f.taps, k)));
+            frames[k] = decode_frames(gather_tap(prev_frames, f.taps, k));
             weight[k] = f.valid[k] * f.taps.weight[k];
         }
         const Mask found = weight[0] + weight[1] + weight[2] + weight[3] >= Float(1e-4f);
@@ -292,7 +292,7 @@ template <Signals S> struct TemporalAccumulation {
         Mask cubic = surface.cubic;
         for (int i = 0; i < 4; i++) {
             const Int x = tap_x(image_taps.taps, i), y = tap_y(image_taps.taps, i);
-            const Surface s = gather(a.prev_guide, x, y);
+            const Surface s = gather_tap(a.prev_guide, image_taps.taps, i);
             const Float3 ns = decode_normal(s.packed);
             const Float rs = decode_roughness(s.packed);
             roughness_weight[i] = mix(Float(1.f), compact_weight((rs * rs - m) * roughness_scale), blend_in);
@@ -300,7 +300,7 @@ template <Signals S> struct TemporalAccumulation {
             const Float3 xs = unproject(frame.prev_unproject, frame.orthographic, uv.x, uv.y, s.view_z);
             Mask ok = pt.remembered && texel_inside(frame, x, y) && is_surface(frame, s.view_z);
             ok = ok && n_dot_n > Float(0.0174524f) && roughness_weight[i] >= Float(0.5f) && abs(dot(prev_n, xs) - plane) <= tolerance;
-            if (a.prev_material.present()) ok = ok && same_material(gather(a.prev_material, x, y), pt.material, a.min_material_specular);
+            if (a.prev_material.present()) ok = ok && same_material(gather_tap(a.prev_material, image_taps.taps, i), pt.material, a.min_material_specular);
             image_taps.valid[i] = select(ok, Float(1.f), Float(0.f));
             cubic = cubic && ok;
             const Float b = image_taps.taps.weight[i];
@@ -333,7 +333,7 @@ template <Signals S> struct TemporalAccumulation {
         }
         {  // Parallax: last frame's hit distance must lead to the same place, within the lobe's footprint.
             Float past_h(0.f);
-            for (int i = 0; i < 4; i++) past_h = past_h + gather(a.prev_tracking, tap_x(image_taps.taps, i), tap_y(image_taps.taps, i)) * image_taps.taps.weight[i];
+            for (int i = 0; i < 4; i++) past_h = past_h + gather_tap(a.prev_tracking, image_taps.taps, i) * image_taps.taps.weight[i];
             const Float3 past_image = virtual_point(pt.world, still_step, pt.n, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, past_h);
             const Float error = select(attached, Float(0.f), length(to_pixels(frame, project(frame.prev_world_to_clip, past_image) - uv)));
             const Float depth = frame.orthographic != 0.f ? Float(1.f) : max(length(image), Float(1e-6f));
@@ -358,12 +358,15 @@ template <Signals S> struct TemporalAccumulation {
 
         // ---- limits of both lengths
         const Float n_dot_n_surface = dot(surface_past_normal, pt.n_average);
-        const Float responsive = smooth_step(max(roughness, Float(1e-3f)) * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
-        const Float spread = lobe_spread_quarter(roughness), exponent = mix(Float(32.f), Float(1.f), spread) * (Float(1.f) - responsive);
-        const Float base = mix(spread, Float(1.f), responsive), max_frames(a.max_frames);
-        const Float limit_surface = max(max_frames * base * pow(max(sat(n_dot_n_surface), Float(1e-6f)), exponent), Float(a.responsive_min_frames));
-        const Float limit_image = max(max_frames * base * pow(max(sat(n_dot_n_image), Float(1e-6f)), exponent), Float(a.responsive_min_frames));
-        const Float trusted_surface = min(frames_surface, max_frames * conf_surface), trusted_image = min(frames_image, max_frames * conf_image);
+        Float limit_surface(a.max_frames), limit_image(a.max_frames);
+        if (a.responsive_roughness > 0.f) {
+            const Float responsive = smooth_step(max(roughness, Float(1e-3f)) * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
+            const Float spread = lobe_spread_quarter(roughness), exponent = mix(Float(32.f), Float(1.f), spread) * (Float(1.f) - responsive);
+            const Float most = Float(a.max_frames) * mix(spread, Float(1.f), responsive), least(a.responsive_min_frames);
+            limit_surface = max(most * pow(max(sat(n_dot_n_surface), Float(1e-6f)), exponent), least);
+            limit_image = max(most * pow(max(sat(n_dot_n_image), Float(1e-6f)), exponent), least);
+        }
+        const Float trusted_surface = min(frames_surface, Float(a.max_frames) * conf_surface), trusted_image = min(frames_image, Float(a.max_frames) * conf_image);
         const Float n_surface = min(trusted_surface, limit_surface), n_image = min(trusted_image, limit_image);
 
         // ---- choice

@@ -68,11 +68,11 @@ struct Probe {
     DN_FN static void shade(const Args& a, const FrameConstants&, const Pixel& p, const Tile&) {
         Float x[18], y[6];
         switch (a.function) {
-#define DN_PROBE(name, inputs, outputs, ...)                           \
-    case ProbeFunction::name:                                          \
-        for (int k = 0; k < inputs; k++) x[k] = read(a.in, p, k);      \
-        __VA_ARGS__;                                                   \
-        for (int k = 0; k < outputs; k++) write(a.out, p, k, y[k]);    \
+#define DN_PROBE(name, inputs, outputs, ...)                        \
+    case ProbeFunction::name:                                       \
+        for (int k = 0; k < inputs; k++) x[k] = read(a.in, p, k);   \
+        __VA_ARGS__;                                                \
+        for (int k = 0; k < outputs; k++) write(a.out, p, k, y[k]); \
         break;
             DN_PROBES(DN_PROBE)
 #undef DN_PROBE
@@ -96,7 +96,7 @@ struct Probe {
     }
     DN_FN static void bilinear(const Float x[2], Float y[6]) {
         const Bilinear b = bilinear_at(x[0], x[1]);
-        y[0] = to_float(b.x), y[1] = to_float(b.y);
+        y[0] = to_float(b.at.x), y[1] = to_float(b.at.y);
         for (int k = 0; k < 4; k++) y[2 + k] = b.weight[k];
     }
     // Every lane has 4x4 texels of its own, side by side in one image.

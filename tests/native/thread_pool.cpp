@@ -30,9 +30,10 @@ int main() {
     }
     {
         std::vector<std::thread> callers;
-        for (int k = 0; k < 3; k++) callers.emplace_back([&] {
+        const auto caller = [&] {
             for (int i = 0; i < 300; i++) job(pool, 20);
-        });
+        };
+        for (int k = 0; k < 3; k++) callers.emplace_back(caller);
         for (auto& t : callers) t.join();
     }
     job(ThreadPool::shared(), 100);
