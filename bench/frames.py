@@ -2,7 +2,8 @@
 """Frames to measure speed with: a furnished room without sky, its G-buffer exact, its noise made up, quick at any size.
 
 What a denoiser costs depends on depth edges, normals, roughness, motion and hit distances, not on what the light does:
-rays of the camera are intersected with boxes and spheres, everything after the first hit is white noise.
+rays of the camera are intersected with boxes and spheres, what they would have met after that is made up. Distances
+that a mirror sees change smoothly from pixel to pixel, as they must for its history to be found again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from denoise import Camera
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
 Motion = Literal["static", "moving"]
 Inputs = dict[str, Any]  # keywords of denoise.Frame
 
@@ -60,7 +62,7 @@ def make_frames(
 
     Each frame is a dict of the keywords of `denoise.Frame`: radiance, hit distances, normal, roughness (0.05 to 0.9)
     and motion as float16, view_z as float32. About a quarter of the samples found no light, a tenth of the rays left
-    the scene, and a tenth of the specular ones went below the surface (distance 0, no light).
+    the scene, and up to a fifth of the specular ones, on rough surfaces, went below it (distance 0, no light).
     """
     turns = [2 * pi * index / count if motion == "moving" else 0.0 for index in range(-1, count)]
     cameras = [_camera(turn, count, width, height) for turn in turns]
@@ -95,7 +97,7 @@ def _frame(
         "normal": np.empty((*size, 3), np.float16),
         "motion": np.empty((*size, 3), np.float16),
     }
-    roughness, light = np.empty(size, np.float16), np.empty((*size, 3), np.float16)
+    roughness, distance, light = (np.empty((*size, *more), np.float16) for more in ((), (), (3,)))
 
     def band(top: int) -> None:
         rows = slice(top, min(top + _BAND, height))
@@ -106,34 +108,38 @@ def _frame(
         eye = -current.world_to_view[:3, :3].T @ current.world_to_view[:3, 3]
         depth, normal = _intersect(eye.astype(np.float32), ray)
         point = eye.astype(np.float32)[:, None, None] + depth * ray
-        bumped, rough, colour = _materials(point, normal)
+        bumped, rough, far, colour = _materials(point, normal)
         was_x, was_y, was_z = _project(previous, point, width, height)
         frame["view_z"][rows] = depth
         frame["normal"][rows] = np.moveaxis(bumped, 0, -1)
         frame["motion"][rows] = np.stack([was_x - x, was_y - y, was_z - depth], axis=-1)
-        roughness[rows] = rough
+        roughness[rows], distance[rows] = rough, far
         light[rows] = np.moveaxis(colour, 0, -1)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(band, range(0, height, _BAND)))
     for lobe in lobes:
-        radiance, distance = _noise(light, lobe, random)
-        frame |= {lobe: radiance, f"{lobe}_hit_distance": distance}
+        spread = roughness if lobe == "specular" else np.float16(1)
+        frame |= dict(zip((lobe, f"{lobe}_hit_distance"), _noise(light, distance, spread, lobe, random), strict=True))
     if "specular" in lobes:
         frame["roughness"] = roughness
     return frame
 
 
-def _noise(light: NDArray[np.float16], lobe: str, random: np.random.Generator) -> tuple[Any, Any]:
+def _noise(
+    light: Halves, distance: Halves, spread: Halves | np.float16, lobe: str, random: np.random.Generator
+) -> tuple[Halves, Halves]:
+    """Radiance and hit distance of one sample a pixel; distances scatter with the spread of the lobe, 0 to 1."""
     size = light.shape[:2]
-    brightness = random.standard_exponential(size, np.float32)
     chance = random.random(size, np.float32)
-    brightness[chance < 0.25] = 0
-    distance = (0.05 + 3 * np.square(random.random(size, np.float32))).astype(np.float16)
-    distance[chance > 0.9] = np.inf
+    brightness = random.standard_exponential(size, np.float32)
+    scattered = distance * (1 + spread * (2 * random.random(size, np.float32) - 1))
     if lobe == "specular":
-        distance[chance < 0.1] = 0
-    return light * brightness[..., None].astype(np.float16), distance
+        missed = chance < 0.2 * spread
+        brightness[missed] = scattered[missed] = 0
+    brightness[chance > 0.75] = 0
+    scattered[(chance > 0.65) & (chance <= 0.65 + 0.1 * spread)] = np.inf
+    return (light * brightness[..., None]).astype(np.float16), scattered.astype(np.float16)
 
 
 def _rays(camera: Camera, u: Floats, v: Floats) -> Floats:
@@ -181,11 +187,11 @@ def _intersect(eye: Floats, ray: Floats) -> tuple[Floats, Floats]:
     return depth, normal
 
 
-def _materials(point: Floats, normal: Floats) -> tuple[Floats, Floats, Floats]:
-    """Bumped normal, roughness in patches from 0.05 to 0.9, and the light that the surface would send on."""
+def _materials(point: Floats, normal: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Bumped normal, roughness in patches from 0.05 to 0.9, mean hit distance, and the light that is sent on."""
     waves = np.sin(point * np.array([5, 7, 4], np.float32)[:, None, None])
-    bumped = normal + 0.06 * np.sin(point[[1, 2, 0]] * 23 + waves)
+    bumped = normal + 0.02 * np.sin(point[[1, 2, 0]] * 23 + waves)
     bumped /= np.sqrt((bumped * bumped).sum(axis=0))
     patches = np.floor(point * 2.5 + 0.01).sum(axis=0)
     roughness = 0.05 + 0.85 * (0.5 + 0.5 * np.sin(patches * 1.7)) ** 1.5
-    return bumped, roughness.astype(np.float32), 1 + 0.7 * waves
+    return bumped, roughness.astype(np.float32), 1.5 + 0.4 * np.sin(point).sum(axis=0), 1 + 0.7 * waves

@@ -25,6 +25,7 @@ struct FrameConstants {
 
     float pixel_size = 0;    // world size of a pixel at depth 1 (orthographic: at any depth)
     float frustum_span = 0;  // world size of the shorter screen side at depth 1 (orthographic: at any depth)
+    float units_per_metre = 1;   // world units
     float sky_distance = 0;  // view_z at or beyond it is sky
     float frame_rate_scale = 1;  // 1 at 30 frames a second or fewer, 2 at 60
 

@@ -40,7 +40,7 @@ DN_FN Float frustum_span(const FrameConstants& frame, Float z) { return Float(fr
 // Unit vector from a (camera-relative) surface point to the camera.
 DN_FN Float3 to_camera(const FrameConstants& frame, Float3 world) {
     if (frame.orthographic != 0.f) return {Float(-frame.world_to_view[6]), Float(-frame.world_to_view[7]), Float(-frame.world_to_view[8])};
-    return normalize(-world);
+    return world * -rsqrt(max(dot(world, world), Float(1e-30f)));
 }
 
 // ---- hit distances

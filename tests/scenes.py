@@ -311,9 +311,9 @@ def noise(kind: str, rng: np.random.Generator, shape: tuple[int, int] = (HEIGHT,
     if kind == "uniform":
         values = (np.arange(count) + 0.5) * (2 / count)
     else:
-        n = int(kind.rsplit(" ", 1)[1])
+        bright = int(count / float(kind.rsplit(" ", 1)[1]))
         values = np.zeros(count)
-        values[: count // n] = count / (count // n)
+        values[:bright] = count / bright
     return rng.permutation(values.astype(np.float32)).reshape(shape)
 
 
@@ -355,6 +355,17 @@ def mirror_wall(
     shown = checker(virtual[0, :, 0], virtual[:, 0, 1], 9 * size, 1.87 * size)
     distance = np.linalg.norm(virtual - position, axis=-1)
     return {**guides(view, position, before, roughness=roughness), **signals(shown, distance)}, shown
+
+
+def carried_mirror(index: int, width: int, height: int, material: int) -> tuple[dict[str, Any], Array]:
+    """Frame `index` of a mirror at depth 1 that the strafing camera carries along, and what it shows (H, W): something at
+    depth 6, in the mirror, that the camera carries along, too. All of it is one material."""
+    view, before = (View(width, height, (0.2 * i, 0, 0)) for i in (index, max(index - 1, 0)))
+    moved = np.array([before.position[0] - view.position[0], 0, 0])
+    frame = guides(view, view.at_depth(1), before, moved=moved, roughness=0)
+    frame["material_id"] = np.full((height, width), material, np.uint8)
+    shown = checker(np.arange(width) + 0.5, np.arange(height) + 0.5, 9, 1.87)
+    return {**frame, **signals(shown, 5, shown.shape)}, shown
 
 
 def pixel_at(lens: Array | None, depth: float) -> float:

@@ -20,7 +20,9 @@ CHECK = ROOT / "csrc" / "cpu" / "check_isa_symbols.py"
 
 
 def python(script: str) -> str:
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    # Not in the source folder, whose bare package would hide the installed one.
+    command, folder = [sys.executable, "-c", script], Path(__file__).parent
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout
 

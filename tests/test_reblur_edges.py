@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ReBLUR does not blur across: a static edge, light on the left and black on the right, on several kinds of border.
 
-Rows of the property table, after 48 frames without noise, radii as in the tables. "Other side" is what leaks into the
-black half, "own side" what remains of the light one.
+Rows of the property table, without noise, radii as in the tables; after 48 frames where the blur gets narrower on the
+way, else after 12. "Other side" is what leaks into the black half, "own side" what remains of the light one.
 
 6   a step in depth, 5 to 10 and 6 %: other side below 0.001, own side above 0.99, one pixel from the edge
 7   a step in depth below the plane tolerance, 2 %: may leak, falls monotonically
@@ -37,7 +37,7 @@ def columns(result: dn.Result, lobe: str) -> np.ndarray:
     return luma(getattr(result, lobe))[ROWS]
 
 
-def edge(settings: dn.ReblurSettings | None = None, frames: int = 48, **guide: Any) -> dn.Result:
+def edge(settings: dn.ReblurSettings | None = None, frames: int = 12, **guide: Any) -> dn.Result:
     """The last of some frames of the light edge, with those guides."""
     materials = guide.pop("material_id", None)
     frame = wall(LIGHT, **guide)
@@ -84,7 +84,7 @@ def test_row_7_a_step_in_depth_below_the_tolerance() -> None:
     ("degrees", "diffuse", "specular"), [(90, 0.002, 0.002), (45, 0.002, 0.002), (20, 0.03, 0.001), (10, 0.2, 0.08)]
 )
 def test_row_8_a_bend_in_one_plane(degrees: float, diffuse: float, specular: float) -> None:
-    result = edge(normal=bent(degrees))
+    result = edge(frames=48, normal=bent(degrees))
     assert columns(result, "diffuse")[:, EDGE + 1].max() < diffuse
     assert columns(result, "specular")[:, EDGE + 1].max() < specular
 
@@ -213,7 +213,7 @@ def test_a_missing_distance_carries_its_radiance() -> None:
     """Samples without a distance count as much as the others: neither darker nor brighter, in no frame."""
     rng = np.random.default_rng(6)
     frames = []
-    for _ in range(24):
+    for _ in range(12):
         frame = wall(scenes.noise("one in 4", rng), distance=np.where(rng.random((HEIGHT, WIDTH)) < 0.15, 0, DISTANCE))
         frames.append(frame)
     for result in run(frames, unscaled()):
@@ -221,15 +221,18 @@ def test_a_missing_distance_carries_its_radiance() -> None:
             assert luma(getattr(result, lobe)).mean() == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("lit", ["with a distance", "without a distance"])
-def test_missing_distances_that_go_with_the_brightness(lit: str) -> None:
-    """The same where only samples with a distance are lit, as are those of rays that went below the surface, or only
+@pytest.mark.parametrize(
+    ("lit", "one_in", "tolerance"),
+    [("with a distance", 1.25, 0.005), ("with a distance", 3, 0.02), ("without a distance", 3, 0.01)],
+)
+def test_missing_distances_that_go_with_the_brightness(lit: str, one_in: float, tolerance: float) -> None:
+    """The same where only samples with a distance are lit, as it is with rays that went below the surface, or only
     samples without."""
     rng = np.random.default_rng(7)
     frames = []
-    for _ in range(24):
-        bright = scenes.noise("one in 3", rng)
+    for _ in range(12):
+        bright = scenes.noise(f"one in {one_in}", rng)
         frames.append(wall(bright, distance=np.where((bright > 0) == (lit == "with a distance"), DISTANCE, 0)))
     for result in run(frames, unscaled()):
         for lobe in LOBES:
-            assert luma(getattr(result, lobe)).mean() == pytest.approx(1, abs=0.01)
+            assert luma(getattr(result, lobe)).mean() == pytest.approx(1, abs=tolerance)

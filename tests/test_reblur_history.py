@@ -22,9 +22,9 @@ import pytest
 
 import denoise as dn
 import scenes
-from scenes import HEIGHT, LOBES, WALL, WIDTH, View, guides, halves, last, luma, run, signals, unscaled, wall
+from scenes import HEIGHT, LOBES, WALL, View, guides, halves, last, luma, run, signals, unscaled, wall
 
-SMALL = 96, 64  # width, height
+SMALL = 128, 80  # width, height
 FULL = 30
 
 both_lobes = pytest.mark.parametrize("lobe", LOBES)
@@ -59,7 +59,7 @@ def step_response(kind: str | None) -> dict[str, np.ndarray]:
     """Mean luma (120,) of each lobe: 40 frames of 1, 40 of 4, 40 of 1."""
     rng = np.random.default_rng(3)
     frames = (
-        wall(level * (scenes.noise(kind, rng) if kind else 1), width=WIDTH, height=HEIGHT)
+        small_wall(level * (scenes.noise(kind, rng, SMALL[::-1]) if kind else 1))
         for level in np.repeat([1.0, 4.0, 1.0], 40)
     )
     means = [[luma(getattr(result, lobe)).mean() for lobe in LOBES] for result in run(frames, unscaled())]

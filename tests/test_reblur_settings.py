@@ -90,16 +90,11 @@ def length_on_jumping_depth(jump: float, step: float = 0, mix: float | None = No
     return measure
 
 
-def length_on_the_camera(settings: Settings) -> float:
-    """Length of the specular history of a glossy surface that the camera carries along."""
-    frames = []
-    for index in range(12):
-        view, before = (View(WIDTH, HEIGHT, (0.1 * i, 0, 0)) for i in (index, max(index - 1, 0)))
-        moved = np.array([before.position[0] - view.position[0], 0, 0])
-        frame = guides(view, view.at_depth(1), before, moved=moved, roughness=0.1)
-        frame["material_id"] = np.full(SHAPE, MATERIAL, np.uint8)
-        frames.append({**frame, **signals(1, 5, SHAPE)})
-    return length(settings, frames, "specular")
+def contrast_on_the_camera(settings: Settings) -> float:
+    """Contrast of the reflection in a mirror that the camera carries along."""
+    frames = [scenes.carried_mirror(index, *SIZE, material=MATERIAL) for index in range(12)]
+    result = last((frame for frame, _ in frames), settings)
+    return scenes.contrast(luma(result.specular), frames[-1][1])
 
 
 def leak(beyond: int, frames: int = 1, lobe: str = "diffuse", **guide: Any) -> Measure:
@@ -178,7 +173,7 @@ EFFECTS: dict[str, Effect] = {
     "strand_thickness": Effect(
         80e-6, 1, length_on_jumping_depth(0.25, step=0.2), FALLS, {"strand_material": MATERIAL}
     ),
-    "camera_attached_material": Effect(-1, MATERIAL, length_on_the_camera, RISES),
+    "camera_attached_material": Effect(-1, MATERIAL, contrast_on_the_camera, RISES),
     "split_screen": Effect(0.2, 0.8, noise(4), RISES),
     "max_accumulated_frames": Effect(4, 30, noise(32), FALLS, NO_FILTER),
     "max_fast_frames": Effect(2, 20, lag, RISES),
@@ -210,7 +205,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "hit_distance_reconstruction": Effect("off", "5x5", distances_found, RISES, {**NO_BLUR, "history_fix_frames": 0}),
     "min_hit_distance_weight": Effect(
-        0.001, 0.2, leak(2, distance=CONTACT), RISES, {"history_fix_frames": 0, "max_blur_radius": 1}
+        0.001, 0.2, leak(2, 24, distance=halves(0.1, 4.0, *SIZE)), RISES, {"history_fix_frames": 0}
     ),
     "diffuse_prepass_radius": Effect(0, 30, noise(1), FALLS, {"max_blur_radius": 2, "history_fix_frames": 0}),
     "specular_prepass_radius": Effect(

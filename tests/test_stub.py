@@ -65,8 +65,8 @@ def compare(generated: str, written: str) -> list[str]:
 
 
 def test_stub_says_what_the_module_is(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pybind11_stubgen", "denoise._core", "-o", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [sys.executable, "-m", "pybind11_stubgen", "denoise._core", "-o", "."]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     generated = (tmp_path / "denoise" / "_core.pyi").read_text()
     assert compare(generated, (Path(denoise.__file__).parent / "_core.pyi").read_text()) == []
 

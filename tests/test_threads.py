@@ -143,6 +143,7 @@ def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
         env={**clean, **environment},
+        cwd=Path(__file__).parent,  # not in the source folder, whose bare package would hide the installed one
     )
 
 

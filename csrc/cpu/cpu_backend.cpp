@@ -32,11 +32,20 @@ bool has_f16c() {  // asked of the processor itself: Clang's __builtin_cpu_suppo
 }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
 #endif
+#if defined(DENOISE_WITH_AVX512)
+bool has_avx512() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
 #if defined(DENOISE_WITH_SSE42)
 bool has_sse42() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
 #endif
 
 const Candidate candidates[] = {
+#if defined(DENOISE_WITH_AVX512)
+    {"avx512", kernels_avx512, has_avx512, "a CPU with AVX-512 F, BW, CD, DQ and VL (x86-64-v4)", true},
+#endif
 #if defined(DENOISE_WITH_AVX2)
     {"avx2", kernels_avx2, has_avx2, "a CPU with AVX2, FMA and F16C (x86-64-v3)", true},
 #endif

@@ -79,7 +79,27 @@ DN_FN Int lane_index() {
 
 // ---- per ISA: blends, reductions, min/max (the second argument where one is NaN, as in scalar code), roots
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+DN_FN __mmask16 bits(Mask m) { return _mm512_movepi32_mask((__m512i)m.v); }
+DN_FN Float select(Mask m, Float a, Float b) { return Float((FloatV)_mm512_mask_blend_ps(bits(m), (__m512)b.v, (__m512)a.v)); }
+DN_FN Int select(Mask m, Int a, Int b) { return Int((IntV)_mm512_mask_blend_epi32(bits(m), (__m512i)b.v, (__m512i)a.v)); }
+DN_FN bool any(Mask m) { return bits(m) != 0; }
+DN_FN bool all(Mask m) { return bits(m) == 0xffff; }
+DN_FN Float min(Float a, Float b) { return Float((FloatV)_mm512_min_ps((__m512)a.v, (__m512)b.v)); }
+DN_FN Float max(Float a, Float b) { return Float((FloatV)_mm512_max_ps((__m512)a.v, (__m512)b.v)); }
+DN_FN Int min(Int a, Int b) { return Int((IntV)_mm512_min_epi32((__m512i)a.v, (__m512i)b.v)); }
+DN_FN Int max(Int a, Int b) { return Int((IntV)_mm512_max_epi32((__m512i)a.v, (__m512i)b.v)); }
+DN_FN Float floor(Float a) { return Float((FloatV)_mm512_roundscale_ps((__m512)a.v, 9)); }
+DN_FN Float sqrt(Float a) { return Float((FloatV)_mm512_sqrt_ps((__m512)a.v)); }
+DN_FN Float rsqrt(Float a) {  // 14-bit estimate and a Newton step; a > 0
+    const __m512 r = _mm512_rsqrt14_ps((__m512)a.v);
+    return Float((FloatV)r) * (Float(1.5f) - Float(0.5f) * a * Float((FloatV)r) * Float((FloatV)r));
+}
+DN_FN Float rcp(Float a) {  // 14-bit estimate and a Newton step; a neither 0, infinite nor subnormal
+    const Float r((FloatV)_mm512_rcp14_ps((__m512)a.v));
+    return r * (Float(2.f) - a * r);
+}
+#elif defined(__AVX2__)
 DN_FN Float select(Mask m, Float a, Float b) { return Float((FloatV)_mm256_blendv_ps((__m256)b.v, (__m256)a.v, (__m256)m.v)); }
 DN_FN Int select(Mask m, Int a, Int b) { return Int((IntV)_mm256_blendv_epi8((__m256i)b.v, (__m256i)a.v, (__m256i)m.v)); }
 DN_FN bool any(Mask m) { return _mm256_movemask_ps((__m256)m.v) != 0; }
@@ -136,7 +156,10 @@ DN_FN Float rcp(Float a) { return Float(1.f) / a; }
 
 // ---- half precision. Values sit in the low 16 bits of each lane. Conversions round to nearest even.
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+DN_FN Float half_to_float(Int h) { return Float((FloatV)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)h.v))); }
+DN_FN Int float_to_half(Float f) { return Int((IntV)_mm512_cvtepu16_epi32(_mm512_cvtps_ph((__m512)f.v, _MM_FROUND_TO_NEAREST_INT))); }
+#elif defined(__AVX2__)
 DN_FN Float half_to_float(Int h) {
     const __m256i v = (__m256i)h.v;
     return Float((FloatV)_mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1))));
@@ -212,6 +235,43 @@ DN_FN Int gather_u32(const uint8_t* base, Int offset) { return gather_bits<uint3
 // Eight-byte texels, the format of signals and guides: two 32-bit words or four halves.
 #if defined(__AVX2__)
 DN_FN __m128i load_pair(const uint8_t* base, int a, int b) { return _mm_castpd_si128(_mm_loadh_pd(_mm_load_sd((const double*)(base + a)), (const double*)(base + b))); }
+#endif
+#if defined(__AVX512F__)
+struct Texels {  // lanes 0-7, 8-15
+    __m512i lo, hi;
+};
+DN_FN Texels load_texels(const uint8_t* p) { return {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 64)}; }
+// Eight loads are faster than the gather instruction.
+DN_FN __m512i load_eight(const uint8_t* base, IntV o, int k) {
+    const __m256i a = _mm256_set_m128i(load_pair(base, o[k + 2], o[k + 3]), load_pair(base, o[k], o[k + 1]));
+    const __m256i b = _mm256_set_m128i(load_pair(base, o[k + 6], o[k + 7]), load_pair(base, o[k + 4], o[k + 5]));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+}
+DN_FN Texels gather_texels(const uint8_t* base, Int o) { return {load_eight(base, o.v, 0), load_eight(base, o.v, 8)}; }
+DN_FN void split_words(const Texels& x, Int& first, Int& second) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+                  odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    first = Int((IntV)_mm512_permutex2var_epi32(x.lo, even, x.hi));
+    second = Int((IntV)_mm512_permutex2var_epi32(x.lo, odd, x.hi));
+}
+DN_FN void split_halves(const Texels& x, Float out[4]) {
+    Int a, b;
+    split_words(x, a, b);
+    out[0] = Float((FloatV)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)a.v)));
+    out[1] = Float((FloatV)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)shift_right(a, 16).v)));
+    out[2] = Float((FloatV)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)b.v)));
+    out[3] = Float((FloatV)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)shift_right(b, 16).v)));
+}
+DN_FN void store_words(uint8_t* p, Int first, Int second) {
+    const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+                  hi = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi32((__m512i)first.v, lo, (__m512i)second.v));
+    _mm512_storeu_si512(p + 64, _mm512_permutex2var_epi32((__m512i)first.v, hi, (__m512i)second.v));
+}
+DN_FN void store_halves(uint8_t* p, const Float in[4]) {
+    store_words(p, float_to_half(in[0]) | shift_left(float_to_half(in[1]), 16), float_to_half(in[2]) | shift_left(float_to_half(in[3]), 16));
+}
+#elif defined(__AVX2__)
 struct Texels {  // lanes 01, 23, 45, 67
     __m128i t[4];
 };
@@ -257,14 +317,14 @@ struct Texels {
     Int first, second;
 };
 DN_FN Texels gather_texels(const uint8_t* base, Int offset) {
-    Texels r{};
+    IntV first{}, second{};
     DN_EACH_LANE {
         int32_t word[2];
         __builtin_memcpy(word, base + offset.v[k], 8);
-        r.first.v[k] = word[0];
-        r.second.v[k] = word[1];
+        first[k] = word[0];
+        second[k] = word[1];
     }
-    return r;
+    return {Int(first), Int(second)};
 }
 #if defined(__aarch64__)
 DN_FN Texels load_texels(const uint8_t* p) {

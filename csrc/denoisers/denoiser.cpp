@@ -18,6 +18,7 @@ void Denoiser::write_page(const FrameInput& input) {
     frame_ = frame_constants(input.camera, previous, width_, height_);
     frame_.frame_index = fresh ? 0 : memory_.frame_index;
     frame_.history_valid = fresh ? 0 : 1;
+    frame_.world_motion = input.world_motion;
     constants(frame_, input.camera, previous);
 
     graph_.begin(width_, height_);

@@ -39,6 +39,7 @@ struct LobePage {
 void Reblur::constants(FrameConstants& f, const Camera& current, const Camera& previous) const {
     const ReblurSettings& s = settings_;
     const float jitter_slack = (1 + jitter_step(current, previous)) * f.inv_height;
+    f.units_per_metre = s.units_per_metre;
     f.sky_distance = s.sky_distance;
     f.frame_rate_scale = std::max(1 / (30 * s.frame_time), 1.f);
     f.disocclusion_threshold = s.disocclusion_threshold + jitter_slack;
@@ -75,7 +76,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     const Variant variants[] = {{0, "diffuse"}, {1, "specular"}, {2, "both"}};
 
     // Guides
-    const Array motion = g.input("motion"), material_id = g.input("material_id");
+    const Array view_z = g.input("view_z"), motion = g.input("motion"), material_id = g.input("material_id");
     const auto guide = g.history<Guide>("guide");
     const auto tiles = g.transient<R8U>("tiles", (f.width + tile_size - 1) / tile_size, (f.height + tile_size - 1) / tile_size);
     Image<R8U> material, prev_material;
@@ -85,7 +86,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         if (both.valid) prev_material = both.previous;
     }
     g.run<Pass::pack_guides>(
-        {.view_z = g.input("view_z"), .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guide.current, .material = material});
+        {.view_z = view_z, .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guide.current, .material = material});
     g.run<Pass::classify_tiles>({.guide = guide.current, .tiles = tiles});
 
     // Per lobe: images that live across passes
@@ -127,7 +128,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                 tracking_history = g.history<R16F>("tracking_history");
             }
             g.run<Pass::prepass>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
-                                                  .prev_guide = guide.previous, .motion = motion, .signal = i.signal, .out = blurred, .tracking = tracking, .max_radius = radius, .lobe_fraction = lobe_fraction,
+                                                  .prev_guide = guide.previous, .motion = motion, .view_z = view_z, .signal = i.signal, .out = blurred, .tracking = tracking, .max_radius = radius, .lobe_fraction = lobe_fraction,
                                                   .roughness_fraction = s.roughness_fraction, .plane_sensitivity = s.plane_sensitivity, .min_hit_weight = s.min_hit_distance_weight, .rotation = {c, sn},
                                                   .min_material = min_material(page.lobe), .tracking_only = s.prepass_tracking_only || radius <= 0, .convergence = convergence});
             i.signal = blurred;
@@ -142,7 +143,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     const LobeImages &d = images[0], &sp = images[1];
     g.run<Pass::temporal_accumulation>(
         variants[int(signals)],
-        {.tiles = tiles, .guide = guide.current, .prev_guide = guide.previous, .material = material, .prev_material = prev_material, .motion = motion,
+        {.tiles = tiles, .guide = guide.current, .prev_guide = guide.previous, .material = material, .prev_material = prev_material, .motion = motion, .view_z = view_z,
          .diffuse_confidence = g.input("diffuse_confidence"), .specular_confidence = g.input("specular_confidence"), .threshold_mix = g.input("disocclusion_threshold_mix"),
          .diffuse = d.signal, .specular = sp.signal, .history_diffuse = d.slow, .history_specular = sp.slow, .history_fast_diffuse = d.fast_history, .history_fast_specular = sp.fast_history,
          .fast_diffuse = d.fast, .fast_specular = sp.fast, .prev_frames_diffuse = d.frames.previous, .prev_frames_specular = sp.frames.previous, .frames_diffuse = d.frames.current,
@@ -177,7 +178,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         if (s.max_stabilized_frames > 0) {
             const auto stabilized = g.history<R16F>(page.with("_stabilized"));
             luma = stabilized.current;
-            g.run<Pass::stabilize>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .motion = specular ? Array{} : motion, .footprint = i.footprint, .offset = i.offset,
+            g.run<Pass::stabilize>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .motion = specular ? Array{} : motion, .view_z = specular ? Array{} : view_z, .footprint = i.footprint, .offset = i.offset,
                                                     .signal = i.slow, .history_luma = stabilized.previous, .luma = luma,
                                                     .frames = i.frames.current, .max_stabilized_frames = float(s.max_stabilized_frames), .fix_frames = fix_frames,
                                                     .sigma_scale = s.antilag_sigma_scale, .sensitivity = s.antilag_sensitivity, .responsive_roughness = s.responsive_roughness, .split = s.split_screen,

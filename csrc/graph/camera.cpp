@@ -21,8 +21,9 @@ Rig rig(const Camera& camera) {
     const double* V = camera.world_to_view;
     Rig r{};
     r.orthographic = P[14] == 0;
-    // Perspective: w is +z or -z, which tells the direction of view. Orthographic: depth grows away from the camera.
-    const bool looks_along_minus_z = r.orthographic ? P[10] < 0 : P[14] < 0;
+    // Perspective: w is +z or -z, which tells the direction of view. Orthographic: depth is reversed where its offset is positive, else it grows
+    // away from the camera (from the textbook matrices of both kinds, for clip depth from 0 or from -1).
+    const bool reversed = P[11] > 0, looks_along_minus_z = r.orthographic ? (P[10] < 0) != reversed : P[14] < 0;
     const double flip = looks_along_minus_z ? -1 : 1, w_scale = r.orthographic ? P[15] : std::abs(P[14]);
     const int rows[3] = {0, 1, 3};
     for (int i = 0; i < 3; i++)

@@ -58,7 +58,7 @@ template <Lobe L> struct HistoryFix {
         const Float mirror = specular ? lobe_spread_quarter(roughness) : Float(1.f);  // 0 for mirrors, whose lumas are their own
         const Float hd = hit_distance_scale(frame, center.view_z, specular ? lobe_spread_half(roughness) : Float(1.f));
         Float distance = c.w;
-        if (specular) distance = sat(mix(fetch(a.tracking, p) / hd, c.w, mirror));
+        if (specular) distance = sat(mix(fetch(a.tracking, p) * Float(frame.units_per_metre) / hd, c.w, mirror));
 
         Float4 result = c;
         const Mask young = surface && frames < Float(a.fix_frames);
@@ -85,9 +85,10 @@ template <Lobe L> struct HistoryFix {
         // A bright spot that stays is no firefly: the limit fades as the history grows.
         if (a.anti_firefly) luma = mix(luma, clamp(luma, m9 - Float(4.f) * s9, m9 + Float(4.f) * s9), Float(1.f) / (Float(1.f) + Float(0.25f) * frames));
         if (a.max_fast_frames < a.max_frames) {
-            // Sparse bright samples leave small windows without any: the wider ring knows better how noisy the place is.
+            // Sparse bright samples leave small windows without any: there the wider ring knows better how bright the place can be.
             const Float reach(a.clamp_sigma);
-            const Float boxed = clamp(luma, min(m5 - reach * s5, m9 - reach * s9), max(m5 + reach * s5, m9 + reach * s9));
+            const Float sparse = linear_step(2.f, 4.f, s9 / max(m9, Float(1e-6f)));
+            const Float boxed = clamp(luma, m5 - reach * s5, max(m5 + reach * s5, (m9 + Float(0.5f) * reach * s9) * sparse));
             luma = mix(boxed, luma, Float(1.f) / (Float(1.f) + Float(2.f) * frames));
         }
         result = with_luma(result, luma);

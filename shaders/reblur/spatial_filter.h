@@ -22,10 +22,10 @@ struct SpatialFilterArgs {
     Image<R8U> material;      // in, may be absent
     Image<R8U> frames;        // in: history length; pre-pass: of the last frame, may be absent
     Image<Guide> prev_guide;  // in, pre-pass only: with `motion`, to find that length
-    Array motion;             // in, pre-pass only, may be absent
+    Array motion, view_z;     // in, pre-pass only; motion may be absent
     Image<RGBA16F> signal;    // in
     Image<RGBA16F> out;       // out
-    Image<R16F> tracking;     // out, specular pre-pass: world distance that the reflection's motion follows, 0 = none
+    Image<R16F> tracking;     // out, specular pre-pass: distance in metres that the reflection's motion follows, 0 = none
     float max_radius = 0;     // px at this resolution
     float min_radius = 0;     // px at this resolution
     float lobe_fraction = 0;  // of the specular lobe within which normals mix, once converged
@@ -37,7 +37,7 @@ struct SpatialFilterArgs {
     int tracking_only = 0;  // specular pre-pass leaves the radiance alone
     Convergence convergence;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(signal), v.out(out), v.out(tracking);
+        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(view_z), v.in(signal), v.out(out), v.out(tracking);
     }
 };
 
@@ -65,7 +65,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
     DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
         if constexpr (prepass) {
             out[0] = Float(1.f);
-            if (a.frames.present()) out[0] = not_converged(a.convergence, last_history_length(frame, a.frames, a.guide, a.prev_guide, a.motion, p));
+            if (a.frames.present()) out[0] = not_converged(a.convergence, last_history_length(frame, a.frames, a.guide, a.prev_guide, a.motion, a.view_z, p));
         } else {
             out[0] = not_converged(a.convergence, decode_frames(fetch(a.frames, p)));
         }
@@ -88,7 +88,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         const Float r = specular ? decode_roughness(center.packed) : Float(1.f), spread = specular ? lobe_spread_half(r) : Float(1.f);
         const Float z = center.view_z, u = p.center_x() * Float(frame.inv_width), v = p.center_y() * Float(frame.inv_height);
         const Float3 x = view_position(frame, u, v, z);
-        const Float3 view = frame.orthographic != 0.f ? Float3{Float(0.f), Float(0.f), Float(-1.f)} : normalize(-x);
+        const Float3 view = frame.orthographic != 0.f ? Float3{Float(0.f), Float(0.f), Float(-1.f)} : x * -rsqrt(max(dot(x, x), Float(1e-30f)));
         const Float n_dot_v = abs(dot(nv, view)), pixel = pixel_world_size(frame, z);
 
         const Mask known = c.w >= Float(0.f);
@@ -96,6 +96,8 @@ template <Lobe L, Stage S> struct SpatialFilter {
         // The size of the disc must not hang on the sample it averages: bright samples that find far things would spread more than dark ones.
         if (prepass && !specular) h_norm = mean_distance(a, p);
         if (prepass && specular && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
+        const Mask judged = h_norm >= Float(0.f);  // else nothing is known of the distance here: as of a miss, and all distances are alike
+        h_norm = select(judged, h_norm, Float(1.f));
         const Float h = h_norm * hit_distance_scale(frame, z, spread), hit_factor = sat(h / frustum_span(frame, z));
 
         // Radius. Its square, the area, is what shrinks with the history.
@@ -120,16 +122,16 @@ template <Lobe L, Stage S> struct SpatialFilter {
         const PlaneTest plane = plane_test(frame, nv, x, a.plane_sensitivity);
         const Float angle_scale = normal_tolerance(r, Float(0.75f) * mix(Float(a.lobe_fraction), Float(1.f), speed), fraction_scale);
         const Float roughness_scale = roughness_tolerance(r, a.roughness_fraction * fraction_scale);
-        const Float hit_scale = select(known, Float(1.f) / max(speed, Float(1e-4f)), Float(0.f));
+        const Float hit_scale = select(judged, Float(1.f) / max(speed, Float(1e-4f)), Float(0.f));
         const Float hit_floor = Float(a.min_hit_weight * fraction_scale) * spread * (prepass ? Float(1.f) : speed);
         Int center_material(0);
         if (a.material.present()) center_material = fetch(a.material, p);
 
         // Sums over the samples with a distance, and over those without, whose weight is only known at the end.
         Float4 sum = {c.x, c.y, c.z, Float(0.f)}, blind = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)};
-        Float total(1.f), geometry(1.f), blind_total(0.f);
+        Float total(1.f), geometry(0.f), blind_total(0.f);
         Float distance_sum = select(known, c.w, Float(0.f)), distance_total = select(known, Float(1.f), Float(0.f));
-        Float tracking = select(known && h > Float(0.f), h, Float(1e6f));
+        Float tracking = select(known && h > Float(0.f), h, Float(1e30f));
         Int random = prepass && specular ? random_word(frame, p, 1) : Int(0);
 
         const Float reach_x = abs(axis_x.x) + abs(axis_y.x), reach_y = abs(axis_x.y) + abs(axis_y.y), left = p.center_x(), top = p.center_y();
@@ -150,7 +152,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
             w = select(same, w, Float(0.f));
 
             const Mask sighted = prepass ? value.w >= Float(0.f) : Mask(true);
-            Float hit = prepass && !specular ? Float(1.f) : long_tailed_weight((value.w - c.w) * hit_scale) + hit_floor;
+            Float hit = prepass && !specular ? Float(1.f) : long_tailed_weight((value.w - h_norm) * hit_scale) + hit_floor;
             if constexpr (prepass && specular) {
                 const Float hs = value.w * hit_distance_scale(frame, zs, lobe_spread_half(rs));
                 random = hash(random);
@@ -178,7 +180,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         }
 
         if constexpr (prepass) {
-            const Float mean_hit = total / geometry;
+            const Float mean_hit = select(geometry > Float(1e-6f), (total - Float(1.f)) / max(geometry, Float(1e-6f)), Float(1.f));
             sum = sum + blind * mean_hit;
             total = total + blind_total * mean_hit;
         }
@@ -186,7 +188,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         // Only the pre-pass filters the distance: in the recurrent blurs it would feed on itself.
         result.w = prepass ? select(distance_total > Float(1e-6f), distance_sum / max(distance_total, Float(1e-6f)), Float(no_distance)) : c.w;
         if constexpr (prepass && specular) {
-            store(a.tracking, p, select(surface && tracking < Float(1e6f), min(tracking, Float(65504.f)), Float(0.f)));
+            store(a.tracking, p, select(surface && tracking < Float(1e30f), min(tracking * Float(1.f / frame.units_per_metre), Float(65504.f)), Float(0.f)));
             if (a.tracking_only) result = {c.x, c.y, c.z, result.w};
         }
         if constexpr (!prepass) result = dither_to_half(result, random_word(frame, p, 2 + int(S) * 2 + int(L)));
@@ -194,7 +196,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
     }
 
    private:
-    // Mean distance of the 3x3 samples that found one; as of a miss where none did.
+    // Mean distance of the 3x3 samples that found one, or none.
     DN_FN static Float mean_distance(const Args& a, const Pixel& p) {
         Float sum(0.f), total(0.f);
         for (int k = 0; k < 9; k++) {
@@ -202,7 +204,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
             sum = sum + max(h, Float(0.f));
             total = total + select(h >= Float(0.f), Float(1.f), Float(0.f));
         }
-        return select(total > Float(0.f), sum / max(total, Float(1.f)), Float(1.f));
+        return select(total > Float(0.f), sum / max(total, Float(1.f)), Float(no_distance));
     }
 
     // Pixels beyond the border come back mirrored; whatever the position, the texel is inside.

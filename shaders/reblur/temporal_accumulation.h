@@ -11,7 +11,7 @@ struct TemporalAccumulationArgs {
     Image<R8U> tiles;                              // in
     Image<Guide> guide, prev_guide;                // in
     Image<R8U> material, prev_material;            // in, may be absent
-    Array motion;                                  // in, may be absent: see surface_motion()
+    Array motion, view_z;                          // in: see surface_motion(); motion may be absent
     Array diffuse_confidence, specular_confidence;  // in, may be absent: 0..1, of the history that this pixel finds, looked up at its previous position
     Array threshold_mix;                           // in, may be absent: 0..1, between the two disocclusion thresholds
     Image<RGBA16F> diffuse, specular;              // in: this frame's signal; out: blended
@@ -20,7 +20,7 @@ struct TemporalAccumulationArgs {
     Image<R16F> fast_diffuse, fast_specular;       // out
     Image<R8U> prev_frames_diffuse, prev_frames_specular;  // in
     Image<R8U> frames_diffuse, frames_specular;    // out: history length
-    Image<R16F> tracking, prev_tracking;           // in: distance that the reflection's motion follows, this frame's samples and last frame's result
+    Image<R16F> tracking, prev_tracking;           // in: distance in metres that the reflection's motion follows, this frame's samples and last frame's result
     Image<R16F> tracking_out;                      // out
     Image<R16U> footprint_diffuse, footprint_specular;  // out: for stabilisation, which looks at the same place
     Image<R32U> offset_specular;                   // out: where that is, in pixels from this one, as two fp16
@@ -32,7 +32,7 @@ struct TemporalAccumulationArgs {
     int min_material = 0;       // of diffuse and specular together, for surface motion
     int min_material_specular = 0;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(prev_guide), v.in(material), v.in(prev_material), v.in(motion);
+        v.in(tiles), v.in(guide), v.in(prev_guide), v.in(material), v.in(prev_material), v.in(motion), v.in(view_z);
         v.in(diffuse_confidence), v.in(specular_confidence), v.in(threshold_mix);
         v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
@@ -51,11 +51,13 @@ template <Signals S> struct TemporalAccumulation {
     using Args = TemporalAccumulationArgs;
     static constexpr int planes = has_specular(S) ? 4 : 3, halo = 1;  // normal, tracking distance
 
-    DN_FN static void load(const Args& a, const FrameConstants&, const Pixel& p, Float out[planes]) {
-        const Float3 n = decode_normal(fetch(a.guide, p).packed);
-        out[0] = n.x;
-        out[1] = n.y;
-        out[2] = n.z;
+    DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
+        const Surface s = fetch(a.guide, p);
+        const Mask surface = is_surface(frame, s.view_z);
+        const Float3 n = decode_normal(s.packed);
+        out[0] = select(surface, n.x, Float(0.f));  // no surface, no normal
+        out[1] = select(surface, n.y, Float(0.f));
+        out[2] = select(surface, n.z, Float(0.f));
         if constexpr (has_specular(S)) out[3] = fetch(a.tracking, p);
     }
 
@@ -68,7 +70,12 @@ template <Signals S> struct TemporalAccumulation {
         Mask surface, remembered, strand;  // remembered: there is a last frame to look into
     };
 
-    DN_FN static Float3 normal(const Tile& tile, int dx, int dy) { return {tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy)}; }
+    DN_FN static Float3 normal(const Tile& tile) { return {tile(0), tile(1), tile(2)}; }
+    // A neighbour's normal; where it is sky, the pixel's own.
+    DN_FN static Float3 normal(const Tile& tile, int dx, int dy) {
+        const Float3 n = {tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy)};
+        return select(abs(n.x) + abs(n.y) + abs(n.z) > Float(0.f), n, normal(tile));
+    }
 
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
         const Surface center = fetch(a.guide, p);
@@ -78,7 +85,7 @@ template <Signals S> struct TemporalAccumulation {
 
         pt.uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
         pt.z = center.view_z;
-        pt.n = normal(tile, 0, 0);
+        pt.n = normal(tile);
         pt.roughness = decode_roughness(center.packed);
         pt.world = rotate_back(frame.world_to_view, view_position(frame, pt.uv.x, pt.uv.y, pt.z));
         pt.view = to_camera(frame, pt.world);
@@ -91,7 +98,7 @@ template <Signals S> struct TemporalAccumulation {
         pt.remembered = pt.surface && Mask(frame.history_valid != 0);
         pt.strand = Mask(a.material.present() && frame.strand_material >= 0) && pt.material == Int(frame.strand_material);
 
-        const SurfaceMotion motion = surface_motion(frame, a.motion, p, pt.uv, pt.world, pt.z);
+        const SurfaceMotion motion = surface_motion(frame, a.motion, a.view_z, p, pt.uv, pt.world, pt.z);
 
         // Parallax in pixels: what the camera's translation alone moves. P1 is 0 for a static point under rotation, P2 for what is attached
         // to the camera.
@@ -111,7 +118,7 @@ template <Signals S> struct TemporalAccumulation {
 
         // Footprint quality: coverage, and the stretch of a surface that turned towards the camera.
         const Float3 prev_view = frame.orthographic != 0.f ? Float3{Float(-frame.prev_world_to_view[8]), Float(-frame.prev_world_to_view[9]), Float(-frame.prev_world_to_view[10])}
-                                                           : normalize(delta - motion.world);
+                                                           : (delta - motion.world) * rsqrt(max(dot(delta - motion.world, delta - motion.world), Float(1e-30f)));
         const Float stretch = (abs(dot(pt.n, prev_view)) + Float(1e-3f)) / (pt.n_dot_v + Float(1e-3f));
         const Float covered = coverage(surface), stretched = mix(Float(0.1f), Float(1.f), sat(square(stretch)));
 
@@ -254,7 +261,7 @@ template <Signals S> struct TemporalAccumulation {
                                Float parallax_min, const Footprint& surface, Float quality, Float turned, Float3 surface_past_normal) {
         const Float3 delta = to_vec(frame.camera_delta);
         const Float3 object_step = motion.world - pt.world;
-        const Float h = nearest_tracking(tile);
+        const Float h = nearest_tracking(tile) * Float(frame.units_per_metre);
         const Mask attached = Mask(a.material.present() && frame.camera_attached_material >= 0) && pt.material == Int(frame.camera_attached_material);
 
         // Roughness seen at pixel scale: normals that differ from pixel to pixel widen the lobe.
@@ -334,6 +341,7 @@ template <Signals S> struct TemporalAccumulation {
         {  // Parallax: last frame's hit distance must lead to the same place, within the lobe's footprint.
             Float past_h(0.f);
             for (int i = 0; i < 4; i++) past_h = past_h + gather_tap(a.prev_tracking, image_taps.taps, i) * image_taps.taps.weight[i];
+            past_h = past_h * Float(frame.units_per_metre);
             const Float3 past_image = virtual_point(pt.world, still_step, pt.n, pt.view, pt.n_dot_v, lobe_cosine, factor, curvature, past_h);
             const Float error = select(attached, Float(0.f), length(to_pixels(frame, project(frame.prev_world_to_clip, past_image) - uv)));
             const Float depth = frame.orthographic != 0.f ? Float(1.f) : max(length(image), Float(1e-6f));
@@ -345,7 +353,9 @@ template <Signals S> struct TemporalAccumulation {
         // ---- confidence in surface motion: the angle the view moved, against the lobe
         const Float slow = sat(length(to_pixels(frame, motion.uv - pt.uv)) * Float(4.f));
         const Float object_angle = length(object_step) * (Float(1.f) / max(length(pt.world), Float(1e-6f)) + Float(1.f) / max(h, pt.pixel));
-        const Float view_angle = object_angle + atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow) + Float(2.f) * turned;
+        // Parallel rays see every point from the same side, wherever the camera is.
+        const Float camera_angle = frame.orthographic != 0.f ? Float(0.f) : atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow);
+        const Float view_angle = object_angle + camera_angle + Float(2.f) * turned;
         const Float4 current = fetch(a.specular, p);
         const Float past_distance = gather(a.history_specular, to_int(clamp(to_pixels(frame, motion.uv).x, Float(0.f), Float(float(frame.width)))),
                                            to_int(clamp(to_pixels(frame, motion.uv).y, Float(0.f), Float(float(frame.height))))).w;
@@ -383,7 +393,7 @@ template <Signals S> struct TemporalAccumulation {
         const Float fix(a.fix_frames);
         const Float stored = mix(min(trusted_surface, max(limit_surface, fix)), min(trusted_image, max(limit_image, fix)), share);
         blend<Lobe::specular>(a, frame, p, pt, chosen, history_uv, mix(n_surface, n_image, share), stored, mix(conf_surface, conf_image, share));
-        store(a.tracking_out, p, select(pt.surface, h, Float(0.f)));
+        store(a.tracking_out, p, select(pt.surface, h * Float(1.f / frame.units_per_metre), Float(0.f)));
         store(a.footprint_specular, p, encode_footprint(chosen));
         const Float2 offset = to_pixels(frame, history_uv - pt.uv);
         store(a.offset_specular, p, float_to_half(clamp(offset.x, Float(-60000.f), Float(60000.f))) | shift_left(float_to_half(clamp(offset.y, Float(-60000.f), Float(60000.f))), 16));
