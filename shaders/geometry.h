@@ -14,10 +14,12 @@ DN_FN Float3 unproject(const float c[4], float orthographic, Float u, Float v, F
 DN_FN Float3 view_position(const FrameConstants& frame, Float u, Float v, Float z) { return unproject(frame.unproject, frame.orthographic, u, v, z); }
 
 DN_FN Float3 rotate(const float m[9], Float3 a) {
-    return {Float(m[0]) * a.x + Float(m[1]) * a.y + Float(m[2]) * a.z, Float(m[3]) * a.x + Float(m[4]) * a.y + Float(m[5]) * a.z, Float(m[6]) * a.x + Float(m[7]) * a.y + Float(m[8]) * a.z};
+    return {Float(m[0]) * a.x + Float(m[1]) * a.y + Float(m[2]) * a.z, Float(m[3]) * a.x + Float(m[4]) * a.y + Float(m[5]) * a.z,
+            Float(m[6]) * a.x + Float(m[7]) * a.y + Float(m[8]) * a.z};
 }
 DN_FN Float3 rotate_back(const float m[9], Float3 a) {
-    return {Float(m[0]) * a.x + Float(m[3]) * a.y + Float(m[6]) * a.z, Float(m[1]) * a.x + Float(m[4]) * a.y + Float(m[7]) * a.z, Float(m[2]) * a.x + Float(m[5]) * a.y + Float(m[8]) * a.z};
+    return {Float(m[0]) * a.x + Float(m[3]) * a.y + Float(m[6]) * a.z, Float(m[1]) * a.x + Float(m[4]) * a.y + Float(m[7]) * a.z,
+            Float(m[2]) * a.x + Float(m[5]) * a.y + Float(m[8]) * a.z};
 }
 DN_FN Float3 transform(const float m[12], Float3 a) {
     return {Float(m[0]) * a.x + Float(m[1]) * a.y + Float(m[2]) * a.z + Float(m[3]), Float(m[4]) * a.x + Float(m[5]) * a.y + Float(m[6]) * a.z + Float(m[7]),

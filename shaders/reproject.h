@@ -49,7 +49,8 @@ DN_FN Mask texel_inside(const FrameConstants& frame, Int x, Int y) { return x >=
 
 // History length the pixel had in the last frame, found by nearest motion and a depth test alone; 0 where the surface was not seen.
 // Enough to size a blur, not to blend by.
-DN_FN Float last_history_length(const FrameConstants& frame, const Image<R8U>& prev_frames, const Image<Guide>& guide, const Image<Guide>& prev_guide, const Array& motion, const Array& given_z, const Pixel& p) {
+DN_FN Float last_history_length(const FrameConstants& frame, const Image<R8U>& prev_frames, const Image<Guide>& guide, const Image<Guide>& prev_guide, const Array& motion,
+                                const Array& given_z, const Pixel& p) {
     const Float z = fetch(guide, p).view_z;
     const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
     const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, z));

@@ -28,7 +28,8 @@ DN_FN Float dither_to_half(Float x, Int noise13) {
 }
 DN_FN Float4 dither_to_half(Float4 c, Int word) {
     const Int mask(0x1fff);
-    return {dither_to_half(c.x, word & mask), dither_to_half(c.y, shift_right(word, 6) & mask), dither_to_half(c.z, shift_right(word, 12) & mask), dither_to_half(c.w, shift_right(word, 19) & mask)};
+    return {dither_to_half(c.x, word & mask), dither_to_half(c.y, shift_right(word, 6) & mask), dither_to_half(c.z, shift_right(word, 12) & mask),
+            dither_to_half(c.w, shift_right(word, 19) & mask)};
 }
 
 // The 2x2 texels around a sample position (pixel units, texel centres at +0.5) and their bilinear weights.

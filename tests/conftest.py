@@ -11,7 +11,20 @@ BACKENDS = [name for name, reason in _core.backends().items() if not reason]
 
 # Single pixels, lines, and sizes around the 16 pixels of a sky tile, the 32 x 8 of a GPU block and the 64 x 32 of a
 # CPU tile.
-EDGE_SIZES = [(1, 1), (1, 7), (7, 1), (2, 2), (1, 40), (65, 1), (16, 16), (17, 15), (31, 9), (33, 7), (64, 32), (65, 33)]
+EDGE_SIZES = [
+    (1, 1),
+    (1, 7),
+    (7, 1),
+    (2, 2),
+    (1, 40),
+    (65, 1),
+    (16, 16),
+    (17, 15),
+    (31, 9),
+    (33, 7),
+    (64, 32),
+    (65, 33),
+]
 
 
 @pytest.fixture(params=BACKENDS)

@@ -236,7 +236,7 @@ def guides(
 
 
 def signals(radiance: Any, distance: Any, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> dict[str, Any]:
-    """Both lobes with the same radiance ((H, W, 3), (H, W), a colour or a number) and hit distance ((H, W) or a number)."""
+    """Both lobes with one radiance ((H, W, 3), (H, W), a colour or a number) and hit distance ((H, W) or a number)."""
     radiance = np.asarray(radiance, np.float32)
     if radiance.shape == shape:
         radiance = radiance[..., None]
@@ -284,10 +284,7 @@ def run(
 
 def last(*args: Any, **kwargs: Any) -> dn.Result:
     """The last result of `run`."""
-    result = None
-    for result in run(*args, **kwargs):
-        pass
-    assert result is not None
+    *_, result = run(*args, **kwargs)
     return result
 
 
@@ -358,8 +355,8 @@ def mirror_wall(
 
 
 def carried_mirror(index: int, width: int, height: int, material: int) -> tuple[dict[str, Any], Array]:
-    """Frame `index` of a mirror at depth 1 that the strafing camera carries along, and what it shows (H, W): something at
-    depth 6, in the mirror, that the camera carries along, too. All of it is one material."""
+    """Frame `index` of a mirror at depth 1 that the strafing camera carries along, and what it shows (H, W): something
+    at depth 6, in the mirror, that the camera carries along, too. All of it is one material."""
     view, before = (View(width, height, (0.2 * i, 0, 0)) for i in (index, max(index - 1, 0)))
     moved = np.array([before.position[0] - view.position[0], 0, 0])
     frame = guides(view, view.at_depth(1), before, moved=moved, roughness=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ReBLUR does not blur across: a static edge, light on the left and black on the right, on several kinds of border.
+"""What ReBLUR does not blur across: a static edge, light on the left and black on the right, on many kinds of border.
 
 Rows of the property table, without noise, radii as in the tables; after 48 frames where the blur gets narrower on the
 way, else after 12. "Other side" is what leaks into the black half, "own side" what remains of the light one.
@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import denoise as dn
 import scenes
 from scenes import DISTANCE, HEIGHT, LOBES, WIDTH, halves, last, luma, run, unscaled, wall
+
+import denoise as dn
 
 EDGE = WIDTH // 2  # first column of the right half
 ROWS = slice(40, -40)
@@ -141,7 +141,8 @@ WIDTHS = {  # frame: (diffuse, specular) as published, pixels
 
 @pytest.mark.parametrize("prepass", WIDTHS)
 def test_row_11_blur_width(prepass: str, record_property: Any) -> None:
-    settings = unscaled() if prepass == "with pre-pass" else unscaled(diffuse_prepass_radius=0, specular_prepass_radius=0)
+    off = {"diffuse_prepass_radius": 0, "specular_prepass_radius": 0}
+    settings = unscaled(**({} if prepass == "with pre-pass" else off))
     widths = {}
     for index, result in enumerate(run([wall(LIGHT)] * 48, settings)):
         if index in WIDTHS[prepass]:
@@ -156,7 +157,7 @@ def test_row_11_blur_width(prepass: str, record_property: Any) -> None:
 
 
 def holes(rng: np.random.Generator, share: float) -> np.ndarray:
-    """(H, W) of bool: a random share of the pixels lacks its distance, but no pixel lacks it with all its neighbours."""
+    """(H, W) of bool: a random share of the pixels lacks its distance, but none does so with all its neighbours."""
     missing = rng.random((HEIGHT, WIDTH)) < share
     ends = np.r_[1:HEIGHT:3, HEIGHT - 1], np.r_[1:WIDTH:3, WIDTH - 1]
     missing[np.ix_(*ends)] = False
@@ -164,7 +165,7 @@ def holes(rng: np.random.Generator, share: float) -> np.ndarray:
 
 
 def filled(settings: dn.ReblurSettings, distance: np.ndarray, missing: np.ndarray, **guide: Any) -> dn.Result:
-    """The first frame, where nothing but reconstruction fills in a distance: no pre-pass, no history, no history fix."""
+    """The first frame, where only reconstruction fills in a distance: no pre-pass, no history, no history fix."""
     settings = settings.replace(diffuse_prepass_radius=0, specular_prepass_radius=0, history_fix_frames=0)
     frame = wall(1, distance=np.where(missing, 0, distance), **guide)
     return last([frame], settings, outputs=("hit_distance",))

@@ -8,8 +8,8 @@ Rows of the property table, measured over all frames of the standard set-up of `
 3   grey noise of mean 1 keeps its mean, within 1 % (2 % for one sample of 20 in 20), and does not drift
 4   its standard deviation falls to 2 % in the first frame, to 1 % in the 8th and to 0.35 % in the 32nd
 5   once converged, it hardly flickers: at most twice the published implementation's mean change from frame to frame
-24  a firefly of 100 or 1000 stands out by at most 5 % from a converged field and by 100 % at the very start, where it is
-    gone with the next frame; what the limiters take from the mean is reported
+24  a firefly of 100 or 1000 stands out by at most 5 % from a converged field and by 100 % at the very start, where it
+    is gone with the next frame; what the limiters take from the mean is reported
 30  with everything switched off the output is the input
 """
 
@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import denoise as dn
 import scenes
 from scenes import HEIGHT, LOBES, WIDTH, luma, run, unscaled, wall
+
+import denoise as dn
 
 COLOUR = np.float32([0.9, 0.5, 0.2])
 INSIDE = np.s_[..., 32:-32, 32:-32]  # away from the picture's border, whose pixels have fewer neighbours
@@ -76,6 +76,15 @@ def test_row_3_energy_is_kept(kind: str, lobe: str) -> None:
 
 
 @every_noise
+def test_row_3_energy_is_kept_by_the_defaults(kind: str) -> None:
+    """All limiters included, at a size at which the defaults' radii are as small as they get."""
+    rng = np.random.default_rng(4)
+    for result in run((wall(scenes.noise(kind, rng)) for _ in range(24)), dn.ReblurSettings()):
+        for lobe in LOBES:
+            assert luma(getattr(result, lobe)).mean() == pytest.approx(1, rel=0.02 if kind == "one in 20" else 0.01)
+
+
+@every_noise
 @both_lobes
 def test_row_4_noise_falls_with_the_history(kind: str, lobe: str) -> None:
     sigma = filtered_noise(kind)[lobe][INSIDE].std((1, 2)) / scenes.NOISE[kind]
@@ -122,12 +131,12 @@ def test_row_24_a_firefly_in_the_first_frame(strength: float, lobe: str) -> None
 
 @both_lobes
 def test_row_24_what_the_firefly_limiters_remove(lobe: str, record_property: Any) -> None:
-    """The limiters may take most of a single firefly, which is what they are for, but next to nothing from steady noise."""
+    """They may take most of a single firefly, which is what they are for, but next to nothing from steady noise."""
     for kind in scenes.NOISE:
         removed = 1 - filtered_noise(kind)[lobe].mean((1, 2))
         for frame in (0, 7, 31, FRAMES - 1):
             record_property(f"{lobe}: removed from noise, {kind}, frame {frame}", f"{removed[frame]:.2%}")
-        print(f"{lobe}: removed from noise, {kind}: at most {removed.max():.2%} in a frame, {removed[-1]:.2%} in the last")
+        print(f"{lobe}: removed from noise, {kind}: {removed.max():.2%} at most, {removed[-1]:.2%} in the last frame")
         assert removed.max() <= (0.02 if kind == "one in 20" else 0.01)
     for strength in (100, 1000):
         for before in (0, 40):
@@ -154,7 +163,7 @@ OFF: dict[str, Any] = {
 
 
 def test_row_30_everything_off_is_the_identity() -> None:
-    """Half a unit in the last place of fp16 for the luma and for either chroma, each as large as the largest channel."""
+    """Within the rounding of luma and chroma to fp16, each as large as the largest channel."""
     rng = np.random.default_rng(2)
     dirty = np.array([np.nan, np.inf, -np.inf, -1, 0, 1e6], np.float32)
     frames = []

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import denoise as dn
 import scenes
 from scenes import HEIGHT, LOBES, WALL, View, guides, halves, last, luma, run, signals, unscaled, wall
+
+import denoise as dn
 
 SMALL = 128, 80  # width, height
 FULL = 30
@@ -193,14 +193,15 @@ def test_confidence_shortens_a_history_in_proportion(lobe: str) -> None:
     lengths = []
     for confidence in (0.0, 0.25, 0.5, 0.75, 1.0):
         frame = {**small_wall(), f"{lobe}_confidence": np.full(SMALL[::-1], confidence, np.float32)}
-        lengths.append(length(last([small_wall()] * 20 + [frame], unscaled(), outputs=("history_length",)), lobe).mean())
+        result = last([small_wall()] * 20 + [frame], unscaled(), outputs=("history_length",))
+        lengths.append(length(result, lobe).mean())
     assert lengths == sorted(lengths)
     assert lengths[2] == pytest.approx(10, abs=1)
 
 
 @both_lobes
 def test_without_confidence_a_light_switches_fast(lobe: str) -> None:
-    """Without any, a history counts as less than one frame: half of the new light shows at once, 90 % with the third."""
+    """Without any, a history counts as less than one frame: half of the new light shows at once, 90 % in the third."""
     frame = {**small_wall(4), f"{lobe}_confidence": np.zeros(SMALL[::-1], np.float32)}
     *_, first, _, third = run([small_wall(1)] * 20 + [frame] * 3, unscaled())
     assert getattr(first, lobe).min() >= 2.5

@@ -14,8 +14,8 @@ Rows of the property table:
 27  invariances: scene units, handedness, kinds of depth and the mirrored picture change the output by at most 0.5 %
 29  an orthographic camera along a mirror, as row 12
 
-Besides, cameras that are off-centre, jittered, zoom, translate and turn, with motion and without; strands; surfaces that
-move with the camera.
+Besides, cameras that are off-centre, jittered, zoom, translate and turn, with motion and without; strands; surfaces
+that move with the camera.
 """
 
 import functools
@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scenes
+from scenes import HEIGHT, LOBES, WALL, WIDTH, View, guides, last, luma, signals, unscaled
 
 import denoise as dn
-import scenes
-from scenes import HEIGHT, LOBES, WALL, WIDTH, View, guides, last, luma, run, signals, unscaled
 
 SMALL = 128, 80  # width, height: where a row's numbers do not hang on the size
 INSIDE = np.s_[16:-16, 16:-16]
@@ -49,8 +49,8 @@ def share_at_full_length(result: dn.Result, lobe: str) -> float:
 # Rows 12, 13, 29
 
 STEPS = {"slow": 1.4, "fast": 5.5}  # pixels a frame on the mirror's surface
-# What was in the picture for long enough: the mirror's image moves at a third of the surface's pace, but not where there is
-# no perspective.
+# What was in the picture for long enough: the mirror's image moves at a third of the surface's pace, but at all of it
+# without perspective.
 SEEN = {"perspective": np.s_[16:-16, 64:-64], "orthographic": np.s_[16:-16, 8:88]}
 
 
@@ -128,8 +128,8 @@ PANEL_STEPS = {"panel 2": (2, 0), "panel 4.3": (4.3, 0), "both": (2.6, 1.3), "ca
 
 @pytest.mark.parametrize("steps", PANEL_STEPS)
 def test_row_17_disocclusion(steps: str) -> None:
-    """Steps of panel and camera in pixels of the one and of the wall. With a moving camera, a pixel counts as newly visible
-    when none of the pixels that its history would come from showed the wall."""
+    """Steps of panel and camera in pixels of the one and of the wall. With a moving camera, a pixel counts as newly
+    visible when none of the pixels that its history would come from showed the wall."""
     panel, camera = PANEL_STEPS[steps]
     panel, camera = panel * scenes.pixel_at(None, scenes.PANEL_DEPTH), camera * scenes.pixel_at(None, WALL)
     denoiser = dn.Reblur(WIDTH, HEIGHT, settings=unscaled(), outputs=("history_length",))
@@ -138,9 +138,7 @@ def test_row_17_disocclusion(steps: str) -> None:
     for index in range(20):
         before = max(index - 1, 0)
         view, view_before = (View(position=(camera * i, 0, 0)) for i in (index, before))
-        frame, on_panel, hidden = scenes.panel_over_wall(
-            view, view_before, panel * index - 0.5, panel * before - 0.5
-        )
+        frame, on_panel, hidden = scenes.panel_over_wall(view, view_before, panel * index - 0.5, panel * before - 0.5)
         result = denoiser(**frame)
         newly = hidden & (at_previous(wall_before, frame, np.max) == 0)
         if index:
@@ -222,9 +220,7 @@ CAMERAS: dict[str, Callable[[int], View]] = {
     "orthographic, reversed": lambda i: View(
         position=(0.03 * i, 0, 0.02 * i), yaw=0.2 * i, lens=scenes.orthographic(depth="reversed")
     ),
-    "orthographic, off-centre, zooming": lambda i: View(
-        lens=scenes.orthographic(span=6 - 0.05 * i, shift=(0.3, -0.2))
-    ),
+    "orthographic, off-centre, zooming": lambda i: View(lens=scenes.orthographic(span=6 - 0.05 * i, shift=(0.3, -0.2))),
 }
 ACCUMULATION_ONLY: dict[str, Any] = {
     "diffuse_prepass_radius": 0,
@@ -270,9 +266,7 @@ def test_jitter_only_loosens_tolerances() -> None:
     kept = {}
     for jitter in ((0.0, 0.0), (0.5, -0.5)):
         views = View(jitter=(-jitter[0], -jitter[1])), View(jitter=jitter)
-        frames = [
-            {**guides(v, v.at_depth(z)), **signals(1, 8)} for v, z in zip(views, depths, strict=True)
-        ]
+        frames = [{**guides(v, v.at_depth(z)), **signals(1, 8)} for v, z in zip(views, depths, strict=True)]
         result = last(frames, unscaled(), outputs=("history_length",))
         kept[jitter] = history(result, "diffuse")[60:-60, 100:-100].mean()  # where the wall is not seen at a slant
     assert kept[0.0, 0.0] == 0
@@ -326,7 +320,7 @@ def test_row_19_a_wall_that_comes_nearer_and_does_not_say_so(lobe: str) -> None:
 
 
 def glossy_strafe(right_handed: bool = False, lens: np.ndarray | None = None) -> list[dict[str, Any]]:
-    """A glossy, patterned, slanted wall with reflections at several distances, seen by a strafing and turning camera."""
+    """A glossy, patterned, slanted wall with reflections at several distances; the camera strafes and turns."""
 
     def view(index: int) -> View:
         place = 0.04 * index, 0, 0.01 * index
@@ -458,7 +452,7 @@ def test_strands_keep_their_history(lobe: str) -> None:
 
 
 def test_a_surface_that_moves_with_the_camera() -> None:
-    """Reflections in it are followed like the surface once its material is named: they keep their place in the picture."""
+    """Reflections in it are followed like the surface once its material is named: they keep their place."""
     contrasts = {}
     for setting in (-1, 3):
         frames = [scenes.carried_mirror(index, *SMALL, material=3) for index in range(24)]

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scenes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import denoise as dn
-import scenes
-from denoise import _core
 from scenes import LOBES, WALL, View, guides, run, signals, unscaled
 from test_reblur_history import assert_bitwise_equal
+
+import denoise as dn
+from denoise import _core
 
 Array = np.ndarray
 OUTPUTS = ("history_length", "hit_distance")
@@ -212,9 +212,11 @@ def any_frame(rng: np.random.Generator, view: View, motion: int) -> tuple[dict[s
         scale = rng.choice([0, 1, 100, 1e6])
         frame["motion"] = (rng.normal(size=(*shape, min(motion, 3))) * scale).astype(np.float32)
         frame["motion_space"] = "world" if motion == 4 else "screen"
+    dtype = rng.choice([np.float16, np.float32])
     for lobe in LOBES:
-        frame[lobe] = rng.choice(GARBAGE, (*shape, 3))
-        frame[f"{lobe}_hit_distance"] = rng.choice(GARBAGE, shape)
+        with np.errstate(over="ignore"):
+            frame[lobe] = rng.choice(GARBAGE, (*shape, 3)).astype(dtype)
+            frame[f"{lobe}_hit_distance"] = rng.choice(GARBAGE, shape).astype(dtype)
     return frame, sky
 
 

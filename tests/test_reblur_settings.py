@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of ReBLUR does what its description says: a table of two values, a small scene, and the direction of the
-effect that the larger value has."""
+"""Every setting of ReBLUR does what its description says: a table of two values, a scene, and which way the second goes."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import denoise as dn
 import scenes
 from scenes import WALL, View, guides, halves, last, luma, run, signals, unscaled
+
+import denoise as dn
 
 SIZE = WIDTH, HEIGHT = 96, 64
 SHAPE = HEIGHT, WIDTH
@@ -170,9 +169,7 @@ EFFECTS: dict[str, Effect] = {
     "disocclusion_threshold": Effect(0.01, 0.2, length_on_jumping_depth(0.5), RISES),
     "disocclusion_threshold_alternate": Effect(0.02, 0.2, length_on_jumping_depth(0.5, mix=1), RISES),
     "strand_material": Effect(-1, MATERIAL, length_on_jumping_depth(0.5), RISES),
-    "strand_thickness": Effect(
-        80e-6, 1, length_on_jumping_depth(0.25, step=0.2), FALLS, {"strand_material": MATERIAL}
-    ),
+    "strand_thickness": Effect(80e-6, 1, length_on_jumping_depth(0.25, step=0.2), FALLS, {"strand_material": MATERIAL}),
     "camera_attached_material": Effect(-1, MATERIAL, contrast_on_the_camera, RISES),
     "split_screen": Effect(0.2, 0.8, noise(4), RISES),
     "max_accumulated_frames": Effect(4, 30, noise(32), FALLS, NO_FILTER),
@@ -251,15 +248,17 @@ def test_a_material_minimum_is_of_its_lobe(lobe: str) -> None:
     assert leak(1, 4, other, material=TWO_MATERIALS)(settings) < 0.001
 
 
-def test_radii_are_independent_of_the_resolution() -> None:
-    """They are pixels at 1440 lines: the same picture at another size is blurred by the same part of its height."""
-    widths = {}
-    settings = dn.ReblurSettings(history_fix_frames=0, max_blur_radius=60)
-    for height in (720, 1440):
-        width = height // 2
-        frame = scenes.wall(halves(1.0, 0.0, width, height), width=width, height=height)
-        only_diffuse = {name: array for name, array in frame.items() if name not in ("roughness",) and "spec" not in name}
-        profile = luma(last([only_diffuse], settings).diffuse[height // 2])
-        at = np.interp([-0.8413, -0.1587], -profile, np.arange(width))
-        widths[height] = (at[1] - at[0]) / height
-    assert widths[720] == pytest.approx(widths[1440], rel=0.05)
+def test_radii_scale_with_the_height() -> None:
+    """They are pixels at 1440 lines: at half the size, half as many, so that the same part of the picture is blurred;
+    but small pictures, those of the tables among them, are blurred by as many as one of 576 lines."""
+    settings = dn.ReblurSettings(history_fix_frames=0, diffuse_prepass_radius=0, max_blur_radius=30)
+    spread = {}
+    for size in (160, 576, 720, 1080):
+        frame = scenes.wall(halves(1.0, 0.0, size, size), width=size, height=size)
+        diffuse = {name: frame[name] for name in ("camera", "view_z", "normal", "diffuse", "diffuse_hit_distance")}
+        falls = -np.diff(luma(last([diffuse], settings).diffuse[size // 2]))
+        at = np.arange(size - 1) - (falls * np.arange(size - 1)).sum()
+        spread[size] = np.sqrt((falls * at**2).sum())
+    assert spread[1080] / spread[720] == pytest.approx(1080 / 720, rel=0.03)
+    assert spread[576] / spread[720] == pytest.approx(576 / 720, rel=0.03)
+    assert spread[160] / spread[720] == pytest.approx(scenes.RADIUS_SCALE / 0.5, rel=0.03)

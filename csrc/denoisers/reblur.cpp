@@ -110,11 +110,14 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         i.factor = g.input(specular ? "specular_albedo" : "albedo");
         i.frames = g.history<R8U>(page.with("_frames"));
         i.signal = g.transient<RGBA16F>(page.with("_packed"));
-        g.run<Pass::pack_signal>(page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide.current, .signal = i.signal, .lobe = page.lobe});
+        g.run<Pass::pack_signal>(page.label(),
+                                 {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide.current, .signal = i.signal, .lobe = page.lobe});
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
-            g.run<Pass::reconstruct_hit_distance>(page.variant(), {.tiles = tiles, .guide = guide.current, .signal = i.signal, .out = completed, .reach = s.hit_distance_reconstruction, .plane_sensitivity = s.plane_sensitivity});
+            g.run<Pass::reconstruct_hit_distance>(
+                page.variant(),
+                {.tiles = tiles, .guide = guide.current, .signal = i.signal, .out = completed, .reach = s.hit_distance_reconstruction, .plane_sensitivity = s.plane_sensitivity});
             i.signal = completed;
         }
 
@@ -127,10 +130,25 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                 tracking = g.transient<R16F>("tracking");
                 tracking_history = g.history<R16F>("tracking_history");
             }
-            g.run<Pass::prepass>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
-                                                  .prev_guide = guide.previous, .motion = motion, .view_z = view_z, .signal = i.signal, .out = blurred, .tracking = tracking, .max_radius = radius, .lobe_fraction = lobe_fraction,
-                                                  .roughness_fraction = s.roughness_fraction, .plane_sensitivity = s.plane_sensitivity, .min_hit_weight = s.min_hit_distance_weight, .rotation = {c, sn},
-                                                  .min_material = min_material(page.lobe), .tracking_only = s.prepass_tracking_only || radius <= 0, .convergence = convergence});
+            g.run<Pass::prepass>(page.variant(), {.tiles = tiles,
+                                                  .guide = guide.current,
+                                                  .material = material,
+                                                  .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
+                                                  .prev_guide = guide.previous,
+                                                  .motion = motion,
+                                                  .view_z = view_z,
+                                                  .signal = i.signal,
+                                                  .out = blurred,
+                                                  .tracking = tracking,
+                                                  .max_radius = radius,
+                                                  .lobe_fraction = lobe_fraction,
+                                                  .roughness_fraction = s.roughness_fraction,
+                                                  .plane_sensitivity = s.plane_sensitivity,
+                                                  .min_hit_weight = s.min_hit_distance_weight,
+                                                  .rotation = {c, sn},
+                                                  .min_material = min_material(page.lobe),
+                                                  .tracking_only = s.prepass_tracking_only || radius <= 0,
+                                                  .convergence = convergence});
             i.signal = blurred;
         }
         i.slow = g.permanent<RGBA16F>(page.with("_history"));
@@ -141,31 +159,82 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     }
 
     const LobeImages &d = images[0], &sp = images[1];
-    g.run<Pass::temporal_accumulation>(
-        variants[int(signals)],
-        {.tiles = tiles, .guide = guide.current, .prev_guide = guide.previous, .material = material, .prev_material = prev_material, .motion = motion, .view_z = view_z,
-         .diffuse_confidence = g.input("diffuse_confidence"), .specular_confidence = g.input("specular_confidence"), .threshold_mix = g.input("disocclusion_threshold_mix"),
-         .diffuse = d.signal, .specular = sp.signal, .history_diffuse = d.slow, .history_specular = sp.slow, .history_fast_diffuse = d.fast_history, .history_fast_specular = sp.fast_history,
-         .fast_diffuse = d.fast, .fast_specular = sp.fast, .prev_frames_diffuse = d.frames.previous, .prev_frames_specular = sp.frames.previous, .frames_diffuse = d.frames.current,
-         .frames_specular = sp.frames.current, .tracking = tracking, .prev_tracking = tracking_history.previous, .tracking_out = tracking_history.current, .footprint_diffuse = d.footprint, .footprint_specular = sp.footprint, .offset_specular = sp.offset,
-         .max_frames = float(s.max_accumulated_frames), .max_fast_frames = float(s.max_fast_frames), .fix_frames = fix_frames, .responsive_roughness = s.responsive_roughness,
-         .responsive_min_frames = float(s.responsive_min_frames), .roughness_fraction = s.roughness_fraction, .firefly_min_scale = s.firefly_min_scale, .max_blur_radius = max_radius,
-         .min_material = std::min(s.min_material_diffuse, s.min_material_specular), .min_material_specular = s.min_material_specular});
+    g.run<Pass::temporal_accumulation>(variants[int(signals)], {.tiles = tiles,
+                                                                .guide = guide.current,
+                                                                .prev_guide = guide.previous,
+                                                                .material = material,
+                                                                .prev_material = prev_material,
+                                                                .motion = motion,
+                                                                .view_z = view_z,
+                                                                .diffuse_confidence = g.input("diffuse_confidence"),
+                                                                .specular_confidence = g.input("specular_confidence"),
+                                                                .threshold_mix = g.input("disocclusion_threshold_mix"),
+                                                                .diffuse = d.signal,
+                                                                .specular = sp.signal,
+                                                                .history_diffuse = d.slow,
+                                                                .history_specular = sp.slow,
+                                                                .history_fast_diffuse = d.fast_history,
+                                                                .history_fast_specular = sp.fast_history,
+                                                                .fast_diffuse = d.fast,
+                                                                .fast_specular = sp.fast,
+                                                                .prev_frames_diffuse = d.frames.previous,
+                                                                .prev_frames_specular = sp.frames.previous,
+                                                                .frames_diffuse = d.frames.current,
+                                                                .frames_specular = sp.frames.current,
+                                                                .tracking = tracking,
+                                                                .prev_tracking = tracking_history.previous,
+                                                                .tracking_out = tracking_history.current,
+                                                                .footprint_diffuse = d.footprint,
+                                                                .footprint_specular = sp.footprint,
+                                                                .offset_specular = sp.offset,
+                                                                .max_frames = float(s.max_accumulated_frames),
+                                                                .max_fast_frames = float(s.max_fast_frames),
+                                                                .fix_frames = fix_frames,
+                                                                .responsive_roughness = s.responsive_roughness,
+                                                                .responsive_min_frames = float(s.responsive_min_frames),
+                                                                .roughness_fraction = s.roughness_fraction,
+                                                                .firefly_min_scale = s.firefly_min_scale,
+                                                                .max_blur_radius = max_radius,
+                                                                .min_material = std::min(s.min_material_diffuse, s.min_material_specular),
+                                                                .min_material_specular = s.min_material_specular});
 
     for (const LobePage& page : lobes) {
         LobeImages& i = images[int(page.lobe)];
         const bool specular = page.lobe == Lobe::specular;
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
-        g.run<Pass::history_fix>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .frames = i.frames.current, .signal = i.signal, .fast = i.fast,
-                                                  .tracking = specular ? tracking_history.current : Image<R16F>{}, .out = other, .fast_out = i.fast_history, .fix_frames = fix_frames,
-                                                  .stride = s.history_fix_stride * scale, .stride_alternate = s.history_fix_stride_alternate * scale,
-                                                  .alternate_material = s.history_fix_alternate_material, .max_frames = float(s.max_accumulated_frames), .max_fast_frames = float(s.max_fast_frames),
-                                                  .clamp_sigma = max_radius < 2 ? 3 + (s.fast_clamp_sigma - 3) * max_radius / 2 : s.fast_clamp_sigma, .lobe_fraction = lobe_fraction,
-                                                  .roughness_fraction = s.roughness_fraction, .plane_sensitivity = s.plane_sensitivity, .min_material = min_material(page.lobe),
+        g.run<Pass::history_fix>(page.variant(), {.tiles = tiles,
+                                                  .guide = guide.current,
+                                                  .material = material,
+                                                  .frames = i.frames.current,
+                                                  .signal = i.signal,
+                                                  .fast = i.fast,
+                                                  .tracking = specular ? tracking_history.current : Image<R16F>{},
+                                                  .out = other,
+                                                  .fast_out = i.fast_history,
+                                                  .fix_frames = fix_frames,
+                                                  .stride = s.history_fix_stride * scale,
+                                                  .stride_alternate = s.history_fix_stride_alternate * scale,
+                                                  .alternate_material = s.history_fix_alternate_material,
+                                                  .max_frames = float(s.max_accumulated_frames),
+                                                  .max_fast_frames = float(s.max_fast_frames),
+                                                  .clamp_sigma = max_radius < 2 ? 3 + (s.fast_clamp_sigma - 3) * max_radius / 2 : s.fast_clamp_sigma,
+                                                  .lobe_fraction = lobe_fraction,
+                                                  .roughness_fraction = s.roughness_fraction,
+                                                  .plane_sensitivity = s.plane_sensitivity,
+                                                  .min_material = min_material(page.lobe),
                                                   .anti_firefly = s.anti_firefly});
-        SpatialFilterArgs filter{.tiles = tiles, .guide = guide.current, .material = material, .frames = i.frames.current, .max_radius = max_radius, .min_radius = s.min_blur_radius,
-                                 .lobe_fraction = lobe_fraction, .roughness_fraction = s.roughness_fraction, .plane_sensitivity = s.plane_sensitivity, .min_hit_weight = s.min_hit_distance_weight,
-                                 .min_material = min_material(page.lobe), .convergence = convergence};
+        SpatialFilterArgs filter{.tiles = tiles,
+                                 .guide = guide.current,
+                                 .material = material,
+                                 .frames = i.frames.current,
+                                 .max_radius = max_radius,
+                                 .min_radius = s.min_blur_radius,
+                                 .lobe_fraction = lobe_fraction,
+                                 .roughness_fraction = s.roughness_fraction,
+                                 .plane_sensitivity = s.plane_sensitivity,
+                                 .min_hit_weight = s.min_hit_distance_weight,
+                                 .min_material = min_material(page.lobe),
+                                 .convergence = convergence};
         const auto run_filter = [&]<Pass P>(Image<RGBA16F> from, Image<RGBA16F> to, double offset) {
             const auto [c, sn] = rotation(f.frame_index, 0.57735027, offset);
             filter.signal = from, filter.out = to, filter.rotation[0] = c, filter.rotation[1] = sn;
@@ -178,15 +247,38 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         if (s.max_stabilized_frames > 0) {
             const auto stabilized = g.history<R16F>(page.with("_stabilized"));
             luma = stabilized.current;
-            g.run<Pass::stabilize>(page.variant(), {.tiles = tiles, .guide = guide.current, .material = material, .motion = specular ? Array{} : motion, .view_z = specular ? Array{} : view_z, .footprint = i.footprint, .offset = i.offset,
-                                                    .signal = i.slow, .history_luma = stabilized.previous, .luma = luma,
-                                                    .frames = i.frames.current, .max_stabilized_frames = float(s.max_stabilized_frames), .fix_frames = fix_frames,
-                                                    .sigma_scale = s.antilag_sigma_scale, .sensitivity = s.antilag_sensitivity, .responsive_roughness = s.responsive_roughness, .split = s.split_screen,
-                                                    .history_valid = f.history_valid && stabilized.valid, .convergence = convergence});
+            g.run<Pass::stabilize>(page.variant(), {.tiles = tiles,
+                                                    .guide = guide.current,
+                                                    .material = material,
+                                                    .motion = specular ? Array{} : motion,
+                                                    .view_z = specular ? Array{} : view_z,
+                                                    .footprint = i.footprint,
+                                                    .offset = i.offset,
+                                                    .signal = i.slow,
+                                                    .history_luma = stabilized.previous,
+                                                    .luma = luma,
+                                                    .frames = i.frames.current,
+                                                    .max_stabilized_frames = float(s.max_stabilized_frames),
+                                                    .fix_frames = fix_frames,
+                                                    .sigma_scale = s.antilag_sigma_scale,
+                                                    .sensitivity = s.antilag_sensitivity,
+                                                    .responsive_roughness = s.responsive_roughness,
+                                                    .split = s.split_screen,
+                                                    .history_valid = f.history_valid && stabilized.valid,
+                                                    .convergence = convergence});
         }
-        g.run<Pass::resolve>(page.label(), {.guide = guide.current, .signal = i.slow, .luma = luma, .frames = i.frames.current, .noisy = i.radiance, .noisy_distance = i.distance, .factor = i.factor,
-                                              .out = g.output(page.name), .history_length = g.output(page.with("_history_length")), .hit_distance = g.output(page.with("_hit_distance")),
-                                              .lobe = page.lobe, .split = s.split_screen});
+        g.run<Pass::resolve>(page.label(), {.guide = guide.current,
+                                            .signal = i.slow,
+                                            .luma = luma,
+                                            .frames = i.frames.current,
+                                            .noisy = i.radiance,
+                                            .noisy_distance = i.distance,
+                                            .factor = i.factor,
+                                            .out = g.output(page.name),
+                                            .history_length = g.output(page.with("_history_length")),
+                                            .hit_distance = g.output(page.with("_hit_distance")),
+                                            .lobe = page.lobe,
+                                            .split = s.split_screen});
     }
 }
 

@@ -24,9 +24,7 @@ struct HistoryFixArgs {
     float lobe_fraction = 0, roughness_fraction = 0, plane_sensitivity = 0;
     int min_material = 0;
     int anti_firefly = 0;
-    template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(signal), v.in(fast), v.in(tracking), v.out(out), v.out(fast_out);
-    }
+    template <class V> void io(V& v) { v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(signal), v.in(fast), v.in(tracking), v.out(out), v.out(fast_out); }
 };
 }  // namespace denoise
 
@@ -96,8 +94,8 @@ template <Lobe L> struct HistoryFix {
     }
 
    private:
-    DN_FN static Float4 rebuild(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, Surface center, Float4 c, Float frames, Float roughness, Float mirror, Float distance,
-                                Float hit_factor, Mask young) {
+    DN_FN static Float4 rebuild(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, Surface center, Float4 c, Float frames, Float roughness, Float mirror,
+                                Float distance, Float hit_factor, Mask young) {
         const Float3 n = decode_normal(center.packed);
         const Float u = p.center_x() * Float(frame.inv_width), v = p.center_y() * Float(frame.inv_height), new_share = Float(1.f) / (Float(1.f) + frames);
         const PlaneTest plane = plane_test(frame, rotate(frame.world_to_view, n), view_position(frame, u, v, center.view_z), a.plane_sensitivity);

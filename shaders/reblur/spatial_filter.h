@@ -51,9 +51,14 @@ namespace denoise::DN_TARGET {
 
 // Four taps at the radius on the axes, four at half of it on the diagonals; weights exp(-0.66 z^2) with z = 1 and 1/2.
 constexpr int blur_taps = 8;
-DN_CONSTANT float blur_tap[blur_taps][3] = {
-    {-1.f, 0.f, 0.5169f}, {0.f, 1.f, 0.5169f}, {1.f, 0.f, 0.5169f}, {0.f, -1.f, 0.5169f},
-    {-0.35355339f, 0.35355339f, 0.8479f}, {0.35355339f, 0.35355339f, 0.8479f}, {0.35355339f, -0.35355339f, 0.8479f}, {-0.35355339f, -0.35355339f, 0.8479f}};
+DN_CONSTANT float blur_tap[blur_taps][3] = {{-1.f, 0.f, 0.5169f},
+                                            {0.f, 1.f, 0.5169f},
+                                            {1.f, 0.f, 0.5169f},
+                                            {0.f, -1.f, 0.5169f},
+                                            {-0.35355339f, 0.35355339f, 0.8479f},
+                                            {0.35355339f, 0.35355339f, 0.8479f},
+                                            {0.35355339f, -0.35355339f, 0.8479f},
+                                            {-0.35355339f, -0.35355339f, 0.8479f}};
 
 template <Lobe L, Stage S> struct SpatialFilter {
     using Args = SpatialFilterArgs;

@@ -192,7 +192,8 @@ template <Signals S> struct TemporalAccumulation {
     }
 
     // Length of the history found, this frame's sample not counted, shortened by what speaks against it.
-    DN_FN static Float trusted_length(const Image<R8U>& prev_frames, const Footprint& f, Float quality, const Array& confidence, const FrameConstants& frame, Float2 uv, float limit) {
+    DN_FN static Float trusted_length(const Image<R8U>& prev_frames, const Footprint& f, Float quality, const Array& confidence, const FrameConstants& frame, Float2 uv,
+                                      float limit) {
         Float frames[4], weight[4];
         for (int k = 0; k < 4; k++) {
             frames[k] = decode_frames(gather_tap(prev_frames, f.taps, k));
@@ -213,7 +214,8 @@ template <Signals S> struct TemporalAccumulation {
 
     // Blends this frame's sample into the history found at `uv`. `stored` is the length to remember, `frames` the one to blend by.
     template <Lobe L>
-    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Footprint& f, Float2 uv, Float frames, Float stored, Float confidence) {
+    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Footprint& f, Float2 uv, Float frames, Float stored,
+                            Float confidence) {
         constexpr bool spec = L == Lobe::specular;
         const auto& signal = spec ? a.specular : a.diffuse;
         const Float4 current = fetch(signal, p);
@@ -257,8 +259,8 @@ template <Signals S> struct TemporalAccumulation {
 
     // ---- specular: two candidates for the past, surface motion and virtual motion, and how much each is believed
 
-    DN_FN static void specular(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Tile& tile, const SurfaceMotion& motion, Float2 step, Float parallax1, Float parallax_max,
-                               Float parallax_min, const Footprint& surface, Float quality, Float turned, Float3 surface_past_normal) {
+    DN_FN static void specular(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, const Tile& tile, const SurfaceMotion& motion, Float2 step,
+                               Float parallax1, Float parallax_max, Float parallax_min, const Footprint& surface, Float quality, Float turned, Float3 surface_past_normal) {
         const Float3 delta = to_vec(frame.camera_delta);
         const Float3 object_step = motion.world - pt.world;
         const Float h = nearest_tracking(tile) * Float(frame.units_per_metre);
@@ -354,14 +356,17 @@ template <Signals S> struct TemporalAccumulation {
         const Float slow = sat(length(to_pixels(frame, motion.uv - pt.uv)) * Float(4.f));
         const Float object_angle = length(object_step) * (Float(1.f) / max(length(pt.world), Float(1e-6f)) + Float(1.f) / max(h, pt.pixel));
         // Parallel rays see every point from the same side, wherever the camera is.
-        const Float camera_angle = frame.orthographic != 0.f ? Float(0.f) : atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f))) * mix(Float(0.1f), Float(1.f), slow);
-        const Float view_angle = object_angle + camera_angle + Float(2.f) * turned;
+        const Float camera_angle = frame.orthographic != 0.f ? Float(0.f) : atan(parallax_max * pt.pixel / max(length(pt.world), Float(1e-6f)));
+        const Float view_angle = (object_angle + camera_angle) * mix(Float(0.1f), Float(1.f), slow) + Float(2.f) * turned;
         const Float4 current = fetch(a.specular, p);
         const Float past_distance = gather(a.history_specular, to_int(clamp(to_pixels(frame, motion.uv).x, Float(0.f), Float(float(frame.width)))),
-                                           to_int(clamp(to_pixels(frame, motion.uv).y, Float(0.f), Float(float(frame.height))))).w;
-        const Float distance = select(current.w >= Float(0.f), mix(past_distance, current.w, Float(1.f) / (Float(1.f) + frames_surface)), select(frames_surface > Float(0.f), past_distance, Float(1.f)));
+                                           to_int(clamp(to_pixels(frame, motion.uv).y, Float(0.f), Float(float(frame.height)))))
+                                        .w;
+        const Float distance = select(current.w >= Float(0.f), mix(past_distance, current.w, Float(1.f) / (Float(1.f) + frames_surface)),
+                                      select(frames_surface > Float(0.f), past_distance, Float(1.f)));
         const Float h_surface = distance * hit_distance_scale(frame, pt.z, lobe_spread_half(pt.roughness));
-        Float allowed_angle = lobe_tangent(roughness, Float(0.75f)) * mix(pt.n_dot_v, Float(1.f), roughness) / ((Float(1.f) + frames_surface) * (sat(h_surface / pt.span) + Float(1e-6f)));
+        Float allowed_angle =
+            lobe_tangent(roughness, Float(0.75f)) * mix(pt.n_dot_v, Float(1.f), roughness) / ((Float(1.f) + frames_surface) * (sat(h_surface / pt.span) + Float(1e-6f)));
         allowed_angle = max(atan(allowed_angle), Float(normal_encoding_error));
         const Float open = sat(Float(1.f) - view_angle / allowed_angle);
         const Float conf_surface = mix(square(square(open)), Float(1.f), linear_step(0.8f, 0.9f, roughness));
@@ -376,7 +381,9 @@ template <Signals S> struct TemporalAccumulation {
             limit_surface = max(most * pow(max(sat(n_dot_n_surface), Float(1e-6f)), exponent), least);
             limit_image = max(most * pow(max(sat(n_dot_n_image), Float(1e-6f)), exponent), least);
         }
-        const Float trusted_surface = min(frames_surface, Float(a.max_frames) * conf_surface), trusted_image = min(frames_image, Float(a.max_frames) * conf_image);
+        const Float trusted_image = min(frames_image, Float(a.max_frames) * conf_image);
+        // Where both lead to the same place, either's word is enough.
+        const Float trusted_surface = max(min(frames_surface, Float(a.max_frames) * conf_surface), trusted_image * sat(Float(1.f) - divergence));
         const Float n_surface = min(trusted_surface, limit_surface), n_image = min(trusted_image, limit_image);
 
         // ---- choice
@@ -396,7 +403,8 @@ template <Signals S> struct TemporalAccumulation {
         store(a.tracking_out, p, select(pt.surface, h * Float(1.f / frame.units_per_metre), Float(0.f)));
         store(a.footprint_specular, p, encode_footprint(chosen));
         const Float2 offset = to_pixels(frame, history_uv - pt.uv);
-        store(a.offset_specular, p, float_to_half(clamp(offset.x, Float(-60000.f), Float(60000.f))) | shift_left(float_to_half(clamp(offset.y, Float(-60000.f), Float(60000.f))), 16));
+        store(a.offset_specular, p,
+              float_to_half(clamp(offset.x, Float(-60000.f), Float(60000.f))) | shift_left(float_to_half(clamp(offset.y, Float(-60000.f), Float(60000.f))), 16));
     }
 
     // The smallest distance in 3x3 that any sample found; 0 if none did.
@@ -417,13 +425,15 @@ template <Signals S> struct TemporalAccumulation {
     }
 
     // Curvature of the surface along the motion of the reflection, from the neighbours it moves towards.
-    DN_FN static Float mirror_curvature(const Args& a, const FrameConstants& frame, const Point& pt, const Tile& tile, Float2 step, Float parallax1, Float parallax_max, Float parallax_min,
-                                        Float lobe_cosine, Float factor, Float h) {
+    DN_FN static Float mirror_curvature(const Args& a, const FrameConstants& frame, const Point& pt, const Tile& tile, Float2 step, Float parallax1, Float parallax_max,
+                                        Float parallax_min, Float lobe_cosine, Float factor, Float h) {
         const Float inv = Float(1.f) / max(parallax1, Float(1.f / 256.f));
         const Float2 direction = step * inv;
         const Float plane = dot(pt.n, pt.world);
         const Float wx = abs(direction.x) + Float(1.f / 256.f), wy = abs(direction.y) + Float(1.f / 256.f), inv_w = Float(1.f) / (wx + wy);
-        Float3 x = (on_plane(frame, pt, plane, Float2{pt.uv.x + Float(frame.inv_width), pt.uv.y}) * wx + on_plane(frame, pt, plane, Float2{pt.uv.x, pt.uv.y + Float(frame.inv_height)}) * wy) * inv_w;
+        Float3 x = (on_plane(frame, pt, plane, Float2{pt.uv.x + Float(frame.inv_width), pt.uv.y}) * wx +
+                    on_plane(frame, pt, plane, Float2{pt.uv.x, pt.uv.y + Float(frame.inv_height)}) * wy) *
+                   inv_w;
         Float3 n = normalize((normal(tile, 1, 0) * wx + normal(tile, 0, 1) * wy) * inv_w);
         // Under fast motion a longer baseline flattens bumps: the surface point that far ahead, if it still lies on the plane.
         const Float2 far_uv = {pt.uv.x + direction.x * parallax_min * Float(frame.inv_width), pt.uv.y + direction.y * parallax_min * Float(frame.inv_height)};
