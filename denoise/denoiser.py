@@ -60,6 +60,12 @@ class Reblur:
     An instance denoises one sequence, in order, in one thread at a time; other threads run meanwhile. Whatever is wrong
     with a call raises before anything is denoised and leaves the history as it was.
 
+    After D. Zhdan, "ReBLUR: A Hierarchical Recurrent Denoiser", Ray Tracing Gems II (2021), ch. 49. Departures, for the
+    sake of energy and sharpness: the pre-pass shrinks as the history grows, and its disc does not hang on the sample it
+    averages; specular lobes are as narrow as GGX makes them (r min(1, 2 r) instead of r); a history tap is valid by
+    itself, not with its neighbours; surfaces that turn shorten their history; reflections in moving and spinning mirrors
+    are followed; samples without a hit distance count with the mean weight of the others; limits allow for sparse noise.
+
     Raises TypeError and ValueError for wrong arguments, DeviceError for a device that cannot be used.
     """
 

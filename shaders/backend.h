@@ -6,6 +6,7 @@
 //   Float Int Mask              one value a lane, with + - * /, comparisons, && || !
 //   select any all              choice by mask instead of branching; reductions for uniform early-outs
 //   min max abs floor sqrt rsqrt rcp, conversions, shifts, bit casts, load_* store_* gather_* of the storage types
+//   DN_FN DN_CONSTANT           in front of every function of a shader, and of a table indexed at run time
 // A pass is a struct `Pass` in one header of shaders/, with
 //   Args                        plain data in namespace denoise: images in and out, parameters; `io` names what is read and written
 //   planes, halo                tile it wants: decoded values per pixel, pixels around; 0 planes = no tile

@@ -139,7 +139,6 @@ DN_FN void store_halves(uint8_t* p, const float in[4]) {
     store_words(p, float_to_half(in[0]) | shift_left(float_to_half(in[1]), 16), float_to_half(in[2]) | shift_left(float_to_half(in[3]), 16));
 }
 
-DN_FN int lane_offsets(int64_t first, int64_t) { return int(first); }
 DN_FN void scatter_f32(uint8_t* p, int64_t, int, float a) { store_f32(p, a); }
 DN_FN void scatter_u16(uint8_t* p, int64_t, int, int a) { store_u16(p, a); }
 

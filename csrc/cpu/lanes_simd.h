@@ -357,11 +357,6 @@ DN_FN void store_halves(uint8_t* p, const Float in[4]) {
 #endif
 
 // Arrays of the caller: strided, lane by lane, `count` lanes inside the array.
-DN_FN Int lane_offsets(int64_t first, int64_t step) {
-    IntV r{};
-    DN_EACH_LANE r[k] = int32_t(first + k * step);
-    return Int(r);
-}
 DN_FN void scatter_f32(uint8_t* p, int64_t step, int count, Float a) {
     for (int k = 0; k < count; k++) {
         const float value = a.v[k];
