@@ -97,10 +97,10 @@ def test_row_13_without_virtual_motion_it_falls_apart(step: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("roughness", [0.0, 0.1])
 def test_row_29_an_orthographic_camera(step: str, roughness: float) -> None:
-    # Parallel rays carry the reflection along with the wall: the same steps of the reflection as in row 12 are a third.
-    contrast, error = mirror(STEPS[step] / 3, lens="orthographic", roughness=roughness)
+    contrast, error = mirror(STEPS[step], lens="orthographic", roughness=roughness)
     still, error_still = mirror(0, lens="orthographic", roughness=roughness)
-    assert contrast >= 0.9 * still - 0.01  # at 0.1, next to nothing is left of the squares
+    # At 0.1 next to nothing is left of the squares even at rest, and half-pixel steps resample that.
+    assert contrast >= (0.9 if roughness == 0 else 0.7) * still
     assert error <= max(0.35, 1.05 * error_still)
 
 

@@ -88,7 +88,8 @@ template <Lobe L> struct Stabilize {
         const Float past = clamp(history, mean - slack, mean + slack);
         if (specular) {
             const Float roughness = decode_roughness(center.packed);
-            const Float responsive = smooth_step(max(roughness, Float(1e-3f)) * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
+            // A perfect mirror is free of noise: what it shows is resampled as little as can be.
+            const Float responsive = smooth_step(roughness * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
             Float patience = mix(lobe_spread_quarter(roughness), Float(1.f), Float(0.5f) + Float(0.5f) * responsive);
             if (a.material.present() && frame.strand_material >= 0) patience = select(fetch(a.material, p) == Int(frame.strand_material), min(patience, Float(0.5f)), patience);
             weight = weight * patience;

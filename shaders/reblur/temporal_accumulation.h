@@ -201,9 +201,8 @@ template <Signals S> struct TemporalAccumulation {
         }
         const Mask found = weight[0] + weight[1] + weight[2] + weight[3] >= Float(1e-4f);
         const Float length = select(found, min(weighted_mean(frames, weight) + Float(1.f), Float(limit)), Float(0.f));
-        Float trust = quality;
-        if (confidence.present()) trust = min(trust, read_bilinear(confidence, frame, uv));
-        return length * mix(trust, Float(1.f), Float(1.f) / (Float(1.f) + length));
+        const Float kept = length * mix(quality, Float(1.f), Float(1.f) / (Float(1.f) + length));
+        return confidence.present() ? min(kept, length * read_bilinear(confidence, frame, uv)) : kept;
     }
     DN_FN static Float read_bilinear(const Array& array, const FrameConstants& frame, Float2 uv) {
         const Bilinear b = bilinear_at_uv(frame, uv);
