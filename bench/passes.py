@@ -29,6 +29,7 @@ def measure(
 
     Bytes are those of `describe()`: each texel of each image read or written once. GB/s of a pass are these bytes by
     its wall time; `ceiling_share` is that against copying memory with as many threads, see machine.copy_ceiling().
+    A pass that need not look at everything, such as the classification of tiles, may come out above 1.
     """
     facts = machine.facts()
     subject = Subject(make_frames(width, height, motion, lobes), isa, threads)

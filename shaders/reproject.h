@@ -82,16 +82,20 @@ DN_FN void decode_footprint(Int bits, Footprint& f) {
 }
 // History through a footprint: sharp where all texels are valid, else the valid ones of the four.
 template <class F> DN_FN typename Texel<F>::Value fetch_history(const FrameConstants& frame, const Image<F>& image, const Footprint& f, Float2 uv) {
+    using V = typename Texel<F>::Value;
     Float weight[4];
     for (int k = 0; k < 4; k++) weight[k] = f.valid[k] * f.taps.weight[k];
-    if (all(f.cubic)) {
+    V linear{}, cubic{};
+    if (any(f.cubic)) {
+        // Overshoot is cut: fed back from frame to frame it would draw dark rims around highlights.
         const Float2 px = to_pixels(frame, uv);
-        return fetch_cubic(image, px.x, px.y);
+        V low, high;
+        cubic = fetch_cubic(image, px.x, px.y, low, high);
+        cubic = min(max(cubic, low), high);
+        if (all(f.cubic)) return cubic;
     }
-    const auto linear = fetch_weighted(image, f.taps, weight);
-    if (!any(f.cubic)) return linear;
-    const Float2 px = to_pixels(frame, uv);
-    return select(f.cubic, fetch_cubic(image, px.x, px.y), linear);
+    linear = fetch_weighted(image, f.taps, weight);
+    return select(f.cubic, cubic, linear);
 }
 
 // ---- virtual motion: a reflection moves like the image behind (or before) a curved mirror

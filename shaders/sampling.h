@@ -68,8 +68,8 @@ template <class F> DN_FN typename Texel<F>::Value fetch_weighted(const Image<F>&
     return zero_where(none, sum);
 }
 
-// Catmull-Rom without its four corner texels, renormalised: 12 texels, sharp, may leave the gamut.
-template <class F> DN_FN typename Texel<F>::Value fetch_cubic(const Image<F>& image, Float px, Float py) {
+// Catmull-Rom without its four corner texels, renormalised: 12 texels, sharp. It may overshoot `low` and `high`, the range of the inner four.
+template <class F> DN_FN typename Texel<F>::Value fetch_cubic(const Image<F>& image, Float px, Float py, typename Texel<F>::Value& low, typename Texel<F>::Value& high) {
     using V = typename Texel<F>::Value;
     const Float sx = px - Float(0.5f), sy = py - Float(0.5f), fx0 = floor(sx), fy0 = floor(sy), half(0.5f);
     const Window at = window_at(to_int(fx0), to_int(fy0));
@@ -88,10 +88,13 @@ template <class F> DN_FN typename Texel<F>::Value fetch_cubic(const Image<F>& im
         for (int i = 0; i < 4; i++) {
             if ((i == 0 || i == 3) && (j == 0 || j == 3)) continue;
             const Float weight = w[0][i] * w[1][j];
-            const V term = gather(image, at, i - 1, j - 1) * weight;
+            const V texel = gather(image, at, i - 1, j - 1), term = texel * weight;
             sum = first ? term : sum + term;
             first = false;
             total = total + weight;
+            if (i == 0 || i == 3 || j == 0 || j == 3) continue;
+            low = i == 1 && j == 1 ? texel : min(low, texel);
+            high = i == 1 && j == 1 ? texel : max(high, texel);
         }
     return sum * (Float(1.f) / total);
 }

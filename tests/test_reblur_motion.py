@@ -101,7 +101,7 @@ def test_row_29_an_orthographic_camera(step: str, roughness: float) -> None:
     still, error_still = mirror(0, lens="orthographic", roughness=roughness)
     # At 0.1 next to nothing is left of the squares even at rest, and half-pixel steps resample that.
     assert contrast >= (0.9 if roughness == 0 else 0.7) * still
-    assert error <= max(0.35, 1.05 * error_still)
+    assert error <= max(0.35, 1.1 * error_still)
 
 
 # Row 17
