@@ -44,6 +44,7 @@ def measure(
 
     The rows "speed-up" are the wall time with the first number of threads by that with another; "growth" is the
     exponent e of the fit CPU time ~ pixels^e over all sizes: 1 is linear. Instruction sets are compared by CPU time.
+    Where fewer cores were busy than there were threads, something else took them: wall times and speed-ups say nothing.
     """
     facts = machine.facts()
     rows: dict[str, dict[str, float]] = {}
@@ -97,6 +98,7 @@ def _row(subject: Subject, samples: list[Sample]) -> dict[str, float]:
     found = spread("cpu_ms", [sample.cpu for sample in samples]) | spread(
         "wall_ms", [sample.wall for sample in samples]
     )
+    found["cores"] = found["cpu_ms"] / found["wall_ms"]
     found["ns_per_pixel"] = found["cpu_ms"] * 1e6 / subject.pixels
     return {**found, "permanent_mb": memory.permanent / 1e6, "transient_mb": memory.transient / 1e6}
 

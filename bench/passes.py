@@ -57,6 +57,7 @@ def measure(
     rows["outside the passes"] = row([sample.wall - sum(sample.passes.values()) for sample in samples], None)
     rows[FRAME] = row([sample.wall for sample in samples], sum(traffic.values()))
     rows[FRAME] |= spread("cpu_ms", [sample.cpu for sample in samples])
+    rows[FRAME]["cores"] = rows[FRAME]["cpu_ms"] / frame_ms
     setup = {
         "size": f"{width}x{height}",
         "lobes": "+".join(lobes),

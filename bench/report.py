@@ -19,6 +19,7 @@ COLUMNS = {
     "ms": ("ms", ".2f"),
     "wall_ms": ("wall ms", ".1f"),
     "cpu_ms": ("CPU ms", ".1f"),
+    "cores": ("cores busy", ".2f"),
     "ns_per_pixel": ("ns/px", ".1f"),
     "bytes_per_pixel": ("B/px", ".0f"),
     "gb_per_s": ("GB/s", ".2f"),
@@ -41,7 +42,7 @@ COLUMNS = {
     "trmse_warped": ("warped ↓", ".4f"),
 }
 # What two reports are not compared by: it follows from the rest.
-_DERIVED = ("ns_per_pixel", "gb_per_s", "ceiling_share", "of_frame")
+_DERIVED = ("cores", "ns_per_pixel", "gb_per_s", "ceiling_share", "of_frame")
 # What is shown of the machine; and what may differ between two reports without a word.
 _SHOWN_FACTS = ("processor", "cores_usable", "load_average", "compiler", "version", "revision")
 _PASSING = ("date", "load_average", "runs", "copy_gb_per_s", "copy_gb_per_s_median")

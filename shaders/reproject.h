@@ -89,7 +89,7 @@ template <class F> DN_FN typename Texel<F>::Value fetch_history(const FrameConst
     if (any(f.cubic)) {
         // Overshoot is cut: fed back from frame to frame it would draw dark rims around highlights.
         const Float2 px = to_pixels(frame, uv);
-        V low, high;
+        V low{}, high{};
         cubic = fetch_cubic(image, px.x, px.y, low, high);
         cubic = min(max(cubic, low), high);
         if (all(f.cubic)) return cubic;

@@ -48,7 +48,10 @@ void Denoiser::remember(const FrameInput& input) {
 
 std::string Denoiser::describe() {
     if (!described_) {
-        write_page(example());
+        FrameInput frame = example();
+        for (auto* arrays : {&frame.inputs, &frame.outputs})
+            for (auto& [name, array] : *arrays) array.width = width_, array.height = height_;
+        write_page(frame);
         described_ = false;
     }
     return graph_.describe();

@@ -105,7 +105,7 @@ struct Probe {
         Image<R16F> image;
         image.data = texels, image.width = 4 * lanes, image.height = 4, image.pitch = 4 * 2 * lanes;
         for (int k = 0; k < 16; k++) scatter_u16(texels + k / 4 * image.pitch + k % 4 * 2, 4 * 2, lanes, float_to_half(x[2 + k]));
-        Float low, high;
+        Float low{}, high{};
         return fetch_cubic(image, to_float(lane_index()) * Float(4.f) + x[0], x[1], low, high);
     }
 };
