@@ -36,13 +36,22 @@ struct ThreadPool::Crew {
     std::condition_variable wake, done;
     std::vector<std::thread> threads;
     const std::function<void(int, int)>* body = nullptr;
-    std::atomic<int> next{0};
-    int count = 0, busy = 0;
+    // Each thread starts with a contiguous share of the tiles, whose rows it finds in its own cache, then helps the others.
+    struct alignas(64) Share {
+        std::atomic<int> next{0};
+        int end = 0;
+    };
+    std::vector<Share> shares;
+    int busy = 0;
     uint64_t generation = 0;
     bool open = false, quit = false;
 
     void work(int worker) {
-        for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) (*body)(i, worker);
+        const int n = int(shares.size());
+        for (int k = 0; k < n; k++) {
+            Share& share = shares[(worker + k) % n];
+            for (int i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) (*body)(i, worker);
+        }
     }
     void loop(int worker) {
         uint64_t seen = 0;
@@ -82,6 +91,7 @@ void ThreadPool::start() {
     if (crew_ && crew_->owner != getpid()) (void)crew_.release();
     if (crew_) return;
     crew_ = std::make_unique<Crew>();
+    crew_->shares = std::vector<Crew::Share>(threads_);
     for (int k = 1; k < threads_; k++) try {
             crew_->threads.emplace_back([crew = crew_.get(), k] { crew->loop(k); });
         } catch (const std::system_error&) {
@@ -116,8 +126,10 @@ void ThreadPool::parallel_for(int count, const std::function<void(int, int)>& bo
     {
         std::lock_guard lock(crew.mutex);
         crew.body = &body;
-        crew.count = count;
-        crew.next.store(0, std::memory_order_relaxed);
+        for (int k = 0; k < threads_; k++) {
+            crew.shares[k].next.store(int(int64_t(count) * k / threads_), std::memory_order_relaxed);
+            crew.shares[k].end = int(int64_t(count) * (k + 1) / threads_);
+        }
         crew.open = true;
         crew.generation++;
     }

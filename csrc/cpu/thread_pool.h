@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small persistent pool: tiles are handed out by an atomic counter. Threads start at first use, and again in a forked child.
+// A small persistent pool: each thread works through its share of the tiles, then helps the others. Threads start at first use, and again in a forked child.
 #pragma once
 #include <atomic>
 #include <condition_variable>

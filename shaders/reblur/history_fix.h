@@ -69,12 +69,15 @@ template <Lobe L> struct HistoryFix {
 
         // Moments of the fast luma in 5x5 and in the 9x9 ring around 3x3; places without a surface count as the centre.
         Float m5(0.f), s5(0.f), m9(0.f), s9(0.f);
-        for (int dy = -4; dy <= 4; dy++)
+        for (int dy = -4; dy <= 4; dy++) {  // row by row: one sum over all would wait for each addition
+            Float r5(0.f), q5(0.f), r9(0.f), q9(0.f);
             for (int dx = -4; dx <= 4; dx++) {
                 const Float raw = dx == 0 && dy == 0 ? fast : tile(0, dx, dy), value = select(raw < Float(0.f), fast, raw);
-                if (dx >= -2 && dx <= 2 && dy >= -2 && dy <= 2) m5 = m5 + value, s5 = s5 + value * value;
-                if (dx < -1 || dx > 1 || dy < -1 || dy > 1) m9 = m9 + value, s9 = s9 + value * value;
+                if (dx >= -2 && dx <= 2 && dy >= -2 && dy <= 2) r5 = r5 + value, q5 = q5 + value * value;
+                if (dx < -1 || dx > 1 || dy < -1 || dy > 1) r9 = r9 + value, q9 = q9 + value * value;
             }
+            m5 = m5 + r5, s5 = s5 + q5, m9 = m9 + r9, s9 = s9 + q9;
+        }
         m5 = m5 * Float(1.f / 25.f);
         s5 = sqrt(abs(s5 * Float(1.f / 25.f) - m5 * m5));
         m9 = m9 * Float(1.f / 72.f);
@@ -114,13 +117,16 @@ template <Lobe L> struct HistoryFix {
         const Mask active = young && step > Int(0);
         if (!any(active)) return c;
 
-        Float4 sum = c * (one + frames);
-        Float total = one + frames;
+        // In two rounds, so that the latencies of the taps overlap: guides, signals.
+        Int offsets[20];
+        Float weights[20];
+        int taps = 0;
         for (int dy = -2; dy <= 2; dy++)
             for (int dx = -2; dx <= 2; dx++) {
                 if ((dx == 0 && dy == 0) || (dx * dx == 4 && dy * dy == 4)) continue;
                 const Int ix = mirrored(p.x + step * Int(dx), frame.width), iy = mirrored(Int(p.y) + step * Int(dy), frame.height);
-                const Surface s = gather(a.guide, ix, iy);
+                offsets[taps] = texel_offset(a.guide, ix, iy);
+                const Surface s = gather_at(a.guide, offsets[taps]);
                 Float w = compact_weight(plane.residual(to_float(ix), to_float(iy), s.view_z));
                 w = w * long_tailed_weight(acos_acute(dot(n, decode_normal(s.packed))) * angle_scale);
                 Mask same = active && is_surface(frame, s.view_z);
@@ -129,12 +135,16 @@ template <Lobe L> struct HistoryFix {
                     const Float rs = decode_roughness(s.packed);
                     w = w * long_tailed_weight((rs * rs - m) * roughness_scale);
                 }
-                const Float4 value = gather(a.signal, ix, iy);
-                w = w * (one + decode_frames(gather(a.frames, ix, iy))) * long_tailed_weight((value.w - distance) * (one + frames));
-                w = select(same, w, zero);
-                sum = sum + value * w;
-                total = total + w;
+                weights[taps++] = select(same, w * (one + decode_frames(gather(a.frames, ix, iy))), zero);
             }
+        Float4 sum = c * (one + frames);
+        Float total = one + frames;
+        for (int k = 0; k < taps; k++) {
+            const Float4 value = gather_at(a.signal, offsets[k]);
+            const Float w = weights[k] * long_tailed_weight((value.w - distance) * (one + frames));
+            sum = sum + value * w;
+            total = total + w;
+        }
         return select(active, sum * (one / total), c);
     }
     DN_FN static Int mirrored(Int x, int size) {

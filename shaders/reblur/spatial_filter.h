@@ -62,7 +62,7 @@ DN_CONSTANT float blur_tap[blur_taps][3] = {{-1.f, 0.f, 0.5169f},
 
 template <Lobe L, Stage S> struct SpatialFilter {
     using Args = SpatialFilterArgs;
-    static constexpr int planes = 1, halo = 1;  // how far from converged the pixel is
+    static constexpr int planes = S == Stage::prepass ? 2 : 1, halo = 1;  // how far from converged the pixel is; pre-pass: its distance
     static constexpr bool specular = L == Lobe::specular, prepass = S == Stage::prepass;
     static constexpr float radius_scale = S == Stage::post_blur ? 2.f : 1.f;
     static constexpr float fraction_scale = S == Stage::prepass ? 2.f : (S == Stage::blur ? 1.f : 0.5f);
@@ -70,6 +70,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
     DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
         if constexpr (prepass) {
             out[0] = Float(1.f);
+            out[1] = fetch(a.signal, p).w;
             if (a.frames.present()) out[0] = not_converged(a.convergence, last_history_length(frame, a.frames, a.guide, a.prev_guide, a.motion, a.view_z, p));
         } else {
             out[0] = not_converged(a.convergence, decode_frames(fetch(a.frames, p)));
@@ -99,8 +100,8 @@ template <Lobe L, Stage S> struct SpatialFilter {
         const Mask known = c.w >= Float(0.f);
         Float h_norm = c.w;
         // The size of the disc must not hang on the sample it averages: bright samples that find far things would spread more than dark ones.
-        if (prepass && !specular) h_norm = mean_distance(a, p);
-        if (prepass && specular && any(!known)) h_norm = select(known, h_norm, mean_distance(a, p));
+        if (prepass && !specular) h_norm = mean_distance(tile);
+        if (prepass && specular && any(!known)) h_norm = select(known, h_norm, mean_distance(tile));
         const Mask judged = h_norm >= Float(0.f);  // else nothing is known of the distance here: as of a miss, and all distances are alike
         h_norm = select(judged, h_norm, Float(1.f));
         const Float h = h_norm * hit_distance_scale(frame, z, spread), hit_factor = sat(h / frustum_span(frame, z));
@@ -141,31 +142,43 @@ template <Lobe L, Stage S> struct SpatialFilter {
 
         const Float reach_x = abs(axis_x.x) + abs(axis_y.x), reach_y = abs(axis_x.y) + abs(axis_y.y), left = p.center_x(), top = p.center_y();
         const bool inside = all(left > reach_x && left + reach_x < Float(float(frame.width)) && top > reach_y && top + reach_y < Float(float(frame.height)));
+        // In three rounds, so that the latencies of the taps overlap: places, guides, signals.
+        Int offsets[blur_taps];
+        Float xs[blur_taps], ys[blur_taps], weights[blur_taps], distance_scale[blur_taps], apart[blur_taps];
         for (int k = 0; k < blur_taps; k++) {
             const Float ox(blur_tap[k][0] * a.rotation[0] - blur_tap[k][1] * a.rotation[1]), oy(blur_tap[k][0] * a.rotation[1] + blur_tap[k][1] * a.rotation[0]);
             const Float px = left + axis_x.x * ox + axis_y.x * oy, py = top + axis_x.y * ox + axis_y.y * oy;
             const Int ix = inside ? to_int(px) : mirrored(px, frame.width), iy = inside ? to_int(py) : mirrored(py, frame.height);
-            const Int offset = texel_offset(a.guide, ix, iy);
-            const Surface s = gather_at(a.guide, offset);
-            const Float4 value = gather_at(a.signal, offset);
+            offsets[k] = texel_offset(a.guide, ix, iy);
+            xs[k] = to_float(ix), ys[k] = to_float(iy);
+        }
+        for (int k = 0; k < blur_taps; k++) {
+            const Surface s = gather_at(a.guide, offsets[k]);
             const Float zs = s.view_z, cosine = dot(n, decode_normal(s.packed));
-            Float w = Float(blur_tap[k][2]) * compact_weight(plane.residual(to_float(ix), to_float(iy), zs)) * normal_weight(cosine, angle_scale);
+            Float w = Float(blur_tap[k][2]) * compact_weight(plane.residual(xs[k], ys[k], zs)) * normal_weight(cosine, angle_scale);
             const Float rs = specular ? decode_roughness(s.packed) : Float(1.f);
             if (specular) w = w * compact_weight((rs - r) * roughness_scale);
             Mask same = is_surface(frame, zs);
-            if (a.material.present()) same = same && same_material(center_material, gather(a.material, ix, iy), a.min_material);
-            w = select(same, w, Float(0.f));
-
+            if (a.material.present()) same = same && same_material(center_material, gather(a.material, to_int(xs[k]), to_int(ys[k])), a.min_material);
+            weights[k] = select(same, w, Float(0.f));
+            if constexpr (prepass && specular) {
+                const Float us = (xs[k] + Float(0.5f)) * Float(frame.inv_width), vs = (ys[k] + Float(0.5f)) * Float(frame.inv_height);
+                distance_scale[k] = hit_distance_scale(frame, zs, lobe_spread_half(rs));
+                apart[k] = length(view_position(frame, us, vs, zs) - x);
+            }
+        }
+        for (int k = 0; k < blur_taps; k++) {
+            const Float4 value = gather_at(a.signal, offsets[k]);
+            const Float w = weights[k];
             const Mask sighted = prepass ? value.w >= Float(0.f) : Mask(true);
             Float hit = prepass && !specular ? Float(1.f) : long_tailed_weight((value.w - h_norm) * hit_scale) + hit_floor;
             if constexpr (prepass && specular) {
-                const Float hs = value.w * hit_distance_scale(frame, zs, lobe_spread_half(rs));
-                random = hash(random);
+                const Float hs = value.w * distance_scale[k];
+                random = random + Int(int(0x9e3779b9u));  // a step by the golden ratio: the taps draw stratified numbers
                 const Mask join = to_unit(random) < w * n_dot_v && sighted && hs > Float(0.f);
                 tracking = select(join, min(tracking, hs), tracking);
                 // A tap farther away on the surface than its own hit distance is probably a contact.
-                const Float us = (to_float(ix) + Float(0.5f)) * Float(frame.inv_width), vs = (to_float(iy) + Float(0.5f)) * Float(frame.inv_height);
-                const Float contact = sat(hs / (length(view_position(frame, us, vs, zs) - x) + h + Float(1e-6f)));
+                const Float contact = sat(hs / (apart[k] + h + Float(1e-6f)));
                 hit = hit * mix(contact, Float(1.f), linear_step(0.5f, 1.f, r));
             }
             // All that is stored is finite: a tap of weight 0 needs no guard.
@@ -202,10 +215,10 @@ template <Lobe L, Stage S> struct SpatialFilter {
 
    private:
     // Mean distance of the 3x3 samples that found one, or none.
-    DN_FN static Float mean_distance(const Args& a, const Pixel& p) {
+    DN_FN static Float mean_distance(const Tile& tile) {
         Float sum(0.f), total(0.f);
         for (int k = 0; k < 9; k++) {
-            const Float h = fetch(a.signal, p, k % 3 - 1, k / 3 - 1).w;
+            const Float h = tile(1, k % 3 - 1, k / 3 - 1);
             sum = sum + max(h, Float(0.f));
             total = total + select(h >= Float(0.f), Float(1.f), Float(0.f));
         }
