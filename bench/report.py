@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from denoise import metrics
 from denoise.sequences import write_json
 
 # Column of a report -> its title and format. Columns that are not listed are in the JSON only.
@@ -32,14 +33,7 @@ COLUMNS = {
     "lag_diff": ("lag diff", ".3f"),
     "lag_spec": ("lag spec", ".3f"),
     "lag_composite": ("lag", ".3f"),
-    "flip": ("FLIP ↓", ".4f"),
-    "psnr": ("PSNR ↑", ".2f"),
-    "ssim": ("SSIM ↑", ".4f"),
-    "relmse": ("relMSE ↓", ".4f"),
-    "energy": ("energy → 1", ".3f"),
-    "trmse": ("tRMSE ↓", ".4f"),
-    "trmse_static": ("static ↓", ".4f"),
-    "trmse_warped": ("warped ↓", ".4f"),
+    **metrics.COLUMNS,
 }
 # What two reports are not compared by: it follows from the rest.
 _DERIVED = ("cores", "ns_per_pixel", "gb_per_s", "ceiling_share", "of_frame")

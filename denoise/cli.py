@@ -17,18 +17,6 @@ from denoise.sequences.run import DENOISERS, version
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Column of metrics.score -> its title and format.
-_COLUMNS = {
-    "flip": ("FLIP ↓", ".4f"),
-    "psnr": ("PSNR ↑", ".2f"),
-    "ssim": ("SSIM ↑", ".4f"),
-    "relmse": ("relMSE ↓", ".4f"),
-    "energy": ("energy → 1", ".3f"),
-    "trmse": ("tRMSE ↓", ".4f"),
-    "trmse_static": ("static ↓", ".4f"),
-    "trmse_warped": ("warped ↓", ".4f"),
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (wrong options leave through argparse, with code 2)."""
@@ -218,13 +206,13 @@ def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row per signal and method."""
     from rich.table import Table
 
-    from denoise.metrics import SIGNALS
+    from denoise.metrics import COLUMNS, SIGNALS
 
-    table = Table("signal", "method", *(title for title, _ in _COLUMNS.values()))
+    table = Table("signal", "method", *(title for title, _ in COLUMNS.values()))
     for signal in (*SIGNALS, "composite"):
         for method, score in scores.items():
             if signal in score and signal in ("composite", *scores["denoised"]["denoised"]):
-                cells = ((score[signal][column], form) for column, (_, form) in _COLUMNS.items())
+                cells = ((score[signal][column], form) for column, (_, form) in COLUMNS.items())
                 table.add_row(signal, method, *("-" if value is None else format(value, form) for value, form in cells))
         table.add_section()
     return table

@@ -33,7 +33,17 @@ Mask = NDArray[np.bool_]
 Scores = dict[str, Any]
 
 SIGNALS = ("diff", "spec", "shadow")
-COLUMNS = ("flip", "psnr", "ssim", "relmse", "energy", "trmse", "trmse_static", "trmse_warped")
+# Every figure of a signal: its title in a table, with where the better lies, and how it is printed.
+COLUMNS = {
+    "flip": ("FLIP ↓", ".4f"),
+    "psnr": ("PSNR ↑", ".2f"),
+    "ssim": ("SSIM ↑", ".4f"),
+    "relmse": ("relMSE ↓", ".4f"),
+    "energy": ("energy → 1", ".3f"),
+    "trmse": ("tRMSE ↓", ".4f"),
+    "trmse_static": ("static ↓", ".4f"),
+    "trmse_warped": ("warped ↓", ".4f"),
+}
 
 _MISS = 65504.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)

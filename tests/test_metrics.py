@@ -209,7 +209,7 @@ def test_references_score_perfectly_and_noise_does_not() -> None:
     score = metrics.score(perfect, tiny)
     assert (score["frames"], score["missing"], score["bad_values"], score["denoised"]) == (2, [], 0, ["diff", "spec"])
     for name in ("diff", "spec", "composite"):
-        assert tuple(score[name]) == metrics.COLUMNS
+        assert tuple(score[name]) == tuple(metrics.COLUMNS)
         assert score[name]["flip"] == pytest.approx(0, abs=1e-6)
         assert score[name]["psnr"] is None  # infinite
         assert score[name]["relmse"] == score[name]["trmse"] == 0
