@@ -32,7 +32,7 @@ def test_call_that_allocates(benchmark: Benchmark, frame: Frame) -> None:
 
 
 def test_frame_check(benchmark: Benchmark, frame: Frame) -> None:
-    benchmark(frame.check, WIDTH, HEIGHT)
+    benchmark(frame.check, WIDTH, HEIGHT, [Reblur.SIGNALS])
 
 
 def test_camera(benchmark: Benchmark, frame: Frame) -> None:

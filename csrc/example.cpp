@@ -22,16 +22,16 @@ int main(int argc, char** argv) try {
     frame.outputs = {{"diffuse", array(clean, 3)}};
 
     const std::string backend = argc > 1 ? argv[1] : denoise::default_cpu_backend();
-    const auto denoiser = denoise::Denoiser::make("reblur", width, height, denoise::make_cpu_backend(backend));
+    denoise::Denoiser denoiser({"reblur"}, width, height, denoise::make_cpu_backend(backend));
     std::mt19937 random(1);
     std::exponential_distribution<float> noise(1.f);  // mean and deviation 1
     for (int k = 0; k < 8; k++) {
         for (float& value : diffuse) value = noise(random);
-        denoiser->denoise(frame);
+        denoiser.denoise(frame);
     }
 
-    std::printf("%s\n", denoiser->describe().c_str());
-    for (const auto& [pass, ms] : denoiser->graph().timings()) std::printf("%-28s %7.3f ms\n", pass.c_str(), ms);
+    std::printf("%s\n", denoiser.describe().c_str());
+    for (const auto& [pass, ms] : denoiser.graph().timings()) std::printf("%-28s %7.3f ms\n", pass.c_str(), ms);
     double sum = 0, squares = 0;
     for (float value : clean) sum += value, squares += value * value;
     const double mean = sum / clean.size(), deviation = std::sqrt(squares / clean.size() - mean * mean);

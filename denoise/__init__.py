@@ -14,11 +14,11 @@ except ModuleNotFoundError as _missing:
     ) from None
 
 from . import materials
-from .denoiser import Memory, Reblur, Result
+from .denoiser import Memory, Reblur, Result, Sigma
 from .devices import Device, devices
 from .errors import DenoiseError, DeviceError
-from .frame import Camera, Frame, InputInfo
-from .settings import ReblurSettings
+from .frame import Camera, Frame, InputInfo, Light
+from .settings import ReblurSettings, SigmaSettings
 
 __all__ = [
     "Camera",
@@ -27,10 +27,13 @@ __all__ = [
     "DeviceError",
     "Frame",
     "InputInfo",
+    "Light",
     "Memory",
     "Reblur",
     "ReblurSettings",
     "Result",
+    "Sigma",
+    "SigmaSettings",
     "devices",
     "materials",
 ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The native module, as the Python side sees it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 def backends() -> dict[str, str]:
@@ -24,26 +25,29 @@ def probe(function: str, inputs: Any, outputs: Any, backend: str) -> None:
     The names are in shaders/testing/probe.h. ValueError for another one, or for the wrong number of channels."""
 
 class Denoiser:
-    def __init__(self, family: str, width: int, height: int, backend: str) -> None: ...
+    def __init__(self, families: Sequence[str], width: int, height: int, backend: str) -> None: ...
     def denoise(
         self,
         inputs: dict[str, Any],
         outputs: dict[str, Any],
         camera: dict[str, Any],
-        settings: dict[str, float],
+        lights: list[tuple[str, bool, tuple[float, float, float], float]],
+        settings: dict[str, dict[str, float]],
         reset: bool,
     ) -> None:
         """Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.
 
         camera: "world_to_view" and "view_to_clip" as 16 floats in row-major order, "jitter" as (x, y), "world_motion"
-        as bool. Shapes, dtypes and values were checked before."""
+        as bool. lights: key, local, vector and size of each; the key ends the names of its arrays. settings: family to
+        setting to number. Shapes, dtypes and values were checked before."""
 
     def crosscheck(
         self,
         inputs: dict[str, Any],
         outputs: dict[str, Any],
         camera: dict[str, Any],
-        settings: dict[str, float],
+        lights: list[tuple[str, bool, tuple[float, float, float], float]],
+        settings: dict[str, dict[str, float]],
         reset: bool,
         backend: str,
     ) -> list[dict[str, Any]]:
@@ -52,7 +56,9 @@ class Denoiser:
         Returns what each pass wrote, in order: "pass", "image", "format", "width", "height", "channels", and the pixels
         by this denoiser's backend ("first") and by the other one ("second") as bytes, rows packed."""
 
-    def describe(self) -> str: ...
+    def describe(self, settings: dict[str, dict[str, float]]) -> str:
+        """The page of the last frame as text; before the first, of a typical one with these settings."""
+
     def timings(self) -> list[tuple[str, float]]:
         """Name and milliseconds of each pass of the last frame."""
 

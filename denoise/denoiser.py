@@ -6,15 +6,16 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
 from . import _core, arrays
 from .devices import Device, find_device
 from .errors import DenoiseError
-from .frame import INPUTS, LOBES, Frame, InputInfo
-from .settings import ReblurSettings, did_you_mean
+from .frame import INPUTS, LOBES, SIGNALS, Frame, InputInfo, Light
+from .settings import ReblurSettings, SettingsT, SigmaSettings, did_you_mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,20 +23,23 @@ if TYPE_CHECKING:
     from .arrays import Array, DType
 
 _LARGEST = 16384  # pixels a side
-_STATE = ("family", "width", "height", "lobes", "native")
+_STATE = ("family", "width", "height", "signals", "native")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """What a frame came out as. What was not there, or not asked for by `outputs=`, is None.
 
-    All are arrays of the caller's kind and of the result's dtype; sky pixels are 0.
+    All are arrays of the caller's kind and of the result's dtype; sky pixels are 0. What belongs to lights is a tuple in
+    their order where they came as a sequence, and else an array.
     """
 
     diffuse: Any = None  # (H, W, 3)
     specular: Any = None  # (H, W, 3)
+    shadow: Any = None  # (H, W), with translucency (H, W, 3): the part of the light that arrives, linear, 0 to 1
     diffuse_history_length: Any = None  # (H, W) frames behind the pixel, at most max_accumulated_frames
     specular_history_length: Any = None
+    shadow_history_length: Any = None  # at most max_stabilized_frames
     diffuse_hit_distance: Any = None  # (H, W) world units, denoised
     specular_hit_distance: Any = None
 
@@ -48,61 +52,28 @@ class Memory(NamedTuple):
     total: int
 
 
-class Reblur:
-    """ReBLUR: recurrent blur of diffuse and specular radiance, each alone or both together.
-
-    width, height  pixels, 1 to 16384
-    device         "auto", "cpu", or "cpu:BACKEND" for one of the backends of this machine
-    settings       kept, not copied: change it, or assign another, between frames
-    dtype          of the results: np.float16, np.float32, or None for that of each frame's first signal
-    outputs        what else to return, for each lobe: "history_length", "hit_distance"
+class Denoiser(ABC):
+    """What all denoisers have in common.
 
     An instance denoises one sequence, in order, in one thread at a time; other threads run meanwhile. Whatever is wrong
     with a call raises before anything is denoised and leaves the history as it was.
-
-    After D. Zhdan, "ReBLUR: A Hierarchical Recurrent Denoiser", Ray Tracing Gems II (2021), ch. 49. Departures, for the
-    sake of energy and sharpness: the pre-pass shrinks as the history grows, and its disc does not hang on the sample it
-    averages; specular lobes are as narrow as GGX makes them (r min(1, 2 r) instead of r); a history tap is valid by
-    itself, not with its neighbours; surfaces that turn shorten their history; reflections in moving and spinning mirrors
-    are followed; samples without a hit distance count with the mean weight of the others; limits allow for sparse noise.
-
-    Raises TypeError and ValueError for wrong arguments, DeviceError for a device that cannot be used.
     """
 
-    OUTPUTS = ("history_length", "hit_distance")
-
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        *,
-        device: str = "auto",
-        settings: ReblurSettings | None = None,
-        dtype: npt.DTypeLike | None = None,
-        outputs: Sequence[str] = (),
-    ) -> None:
-        self._width, self._height = _side("width", width), _side("height", height)
-        self.settings = ReblurSettings() if settings is None else settings
-        self._dtype = None if dtype is None else arrays.float_dtype("dtype", dtype)
-        self._outputs = _output_names(outputs)
-        self._device = find_device(device)
-        self._lobes: tuple[str, ...] = ()  # of the frames so far; empty without history
+    def __init__(self, families: Sequence[str], width: int, height: int, device: Device) -> None:
+        self._width, self._height = width, height
+        self._device = device
+        self._signals: tuple[str, ...] = ()  # of the frames so far; empty without history
         self._busy = threading.Lock()
-        self._native = _core.Denoiser("reblur", self._width, self._height, self._device.backend)
+        self._families = tuple(families)
+        self._native = _core.Denoiser(list(families), width, height, device.backend)
 
     def __repr__(self) -> str:
-        return f"<Reblur {self._width} x {self._height} on {self._device}>"
+        return f"<{type(self).__name__} {self._width} x {self._height} on {self._device}>"
 
     @property
-    def settings(self) -> ReblurSettings:
-        """The settings of the next frame."""
-        return self._settings
-
-    @settings.setter
-    def settings(self, settings: ReblurSettings) -> None:
-        if not isinstance(settings, ReblurSettings):
-            raise TypeError(f"settings: expected ReblurSettings, got {type(settings).__name__}")
-        self._settings = settings
+    @abstractmethod
+    def _members(self) -> tuple[FamilyDenoiser[Any], ...]:
+        """The denoisers of single families that this one consists of."""
 
     @property
     def width(self) -> int:
@@ -122,7 +93,8 @@ class Reblur:
     @property
     def inputs(self) -> Mapping[str, InputInfo]:
         """Name to what that input is, whether it is required, and what its absence costs."""
-        return INPUTS
+        wanted = {"", *(signal for member in self._members for signal in member.SIGNALS)}
+        return {name: info for name, info in INPUTS.items() if info.signal in wanted}
 
     @property
     def memory(self) -> Memory:
@@ -136,19 +108,21 @@ class Reblur:
         frame: Frame | None = None,
         /,
         *,
-        out: Result | Mapping[str, Array] | None = None,
+        out: Result | Mapping[str, Array | Sequence[Array | None]] | None = None,
         reset: bool = False,
         **inputs: Any,
     ) -> Result:
         """Denoises a frame, given as a Frame or by the keywords of one.
 
-        out    arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated
+        out    arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
+               several lights: sequences of arrays
         reset  True after a camera cut: history and motion are ignored, as in a fresh instance
 
-        The first frame decides whether diffuse, specular or both are denoised; others need reset=True.
+        The first frame decides whether diffuse, specular or both are denoised; others need reset=True. Lights may come
+        and go.
 
         Raises TypeError and ValueError for wrong arguments and for settings that contradict each other, DenoiseError
-        while another thread uses the instance.
+        while another thread uses the instance, or where it belongs to a Pipeline.
         """
         if frame is None:
             frame = Frame(**inputs)
@@ -159,49 +133,42 @@ class Reblur:
         if not isinstance(reset, bool):
             raise TypeError(f"reset: expected True or False, got {type(reset).__name__}")
         with self._alone():
-            given = frame.check(self._width, self._height)
-            lobes = tuple(lobe for lobe in LOBES if lobe in given)
-            if self._lobes and lobes != self._lobes and not reset:
-                raise ValueError(
-                    f"{', '.join(lobes)}: the frames so far had {' and '.join(self._lobes)}; "
-                    "other signals need reset=True, or an instance of their own"
-                )
-            self._settings.check()
-            results = self._results(out, given, lobes)
-            camera = {
-                "world_to_view": frame.camera.world_to_view.ravel().tolist(),
-                "view_to_clip": frame.camera.view_to_clip.ravel().tolist(),
-                "jitter": frame.camera.jitter,
-                "world_motion": frame.motion_space == "world",
-            }
-            self._native.denoise(given, results, camera, self._settings.as_numbers(), reset)
-            self._lobes = lobes
-        return Result(**results)
+            results, call = self._prepare(frame, out, reset)
+            self._native.denoise(*call)
+            self._signals = self._signals_of(frame)
+            tuples = [
+                name for member in self._members for name, signal in member._attributes(frame) if signal == "shadow"
+            ]
+        return _result(results, [] if isinstance(frame.light, Light) else tuples)
 
     def resize(self, width: int, height: int) -> None:
         """Changes the size of the frames to come; the history is dropped."""
         width, height = _side("width", width), _side("height", height)
         with self._alone():
             self._native.resize(width, height)
-            self._width, self._height, self._lobes = width, height, ()
+            self._signals = ()
+            for denoiser in (self, *self._members):
+                denoiser._width, denoiser._height = width, height
 
     def save_state(self) -> dict[str, Any]:
         """The history, to go on from later, here or in another instance of the same size. Settings are left out."""
         with self._alone():
             native = self._native.save_state()
-        return dict(zip(_STATE, ("reblur", self._width, self._height, self._lobes, native), strict=True))
+        return dict(zip(_STATE, (self._family, self._width, self._height, self._signals, native), strict=True))
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from what save_state returned. Raises TypeError for anything else, ValueError for another size."""
-        if not isinstance(state, Mapping) or state.keys() != set(_STATE) or state["family"] != "reblur":
-            raise TypeError(f"state: expected what Reblur.save_state returned, got {type(state).__name__}")
+        if not isinstance(state, Mapping) or state.keys() != set(_STATE) or state["family"] != self._family:
+            raise TypeError(
+                f"state: expected what {type(self).__name__}.save_state returned, got {type(state).__name__}"
+            )
         if (state["width"], state["height"]) != (self._width, self._height):
             raise ValueError(
                 f"state: expected one of {self._width} x {self._height}, got {state['width']} x {state['height']}"
             )
         with self._alone():
             self._native.load_state(state["native"])
-            self._lobes = tuple(state["lobes"])
+            self._signals = tuple(state["signals"])
 
     def timings(self) -> dict[str, float]:
         """Milliseconds of each pass in the last frame; empty before the first."""
@@ -211,38 +178,224 @@ class Reblur:
     def describe(self) -> str:
         """The page of this denoiser as text: passes, images, formats, bytes per pixel, memory."""
         with self._alone():
-            return self._native.describe()
+            return self._native.describe(self._numbers())
+
+    @property
+    def _family(self) -> str:
+        return ",".join(self._families)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise DenoiseError("Reblur: already at work in another thread; use an instance for each thread")
+            raise DenoiseError(
+                f"{type(self).__name__}: already at work in another thread; use an instance for each thread"
+            )
         try:
             yield
         finally:
             self._busy.release()
 
-    def _results(
-        self, out: Result | Mapping[str, Array] | None, given: Mapping[str, Array], lobes: tuple[str, ...]
-    ) -> dict[str, Array]:
-        """The arrays to write into: those of `out` once they are checked, new ones for the rest."""
-        names = list(lobes)
-        for output in self._outputs:
-            names += [f"{lobe}_{output}" for lobe in lobes]
-        for name in names:
+    def _signals_of(self, frame: Frame) -> tuple[str, ...]:
+        signals = (signal for member in self._members for signal in member.SIGNALS)
+        return tuple(signal for signal in signals if getattr(frame, SIGNALS[signal]) is not None)
+
+    def _prepare(
+        self, frame: Frame, out: Result | Mapping[str, Any] | None = None, reset: bool = False
+    ) -> tuple[dict[_Slot, Array], _Call]:
+        """The arrays to write into, and what the native side takes, once all that can be wrong is checked."""
+        given = frame.check(self._width, self._height, [member.SIGNALS for member in self._members])
+        signals = self._signals_of(frame)
+        if self._signals and signals != self._signals and not reset:
+            raise ValueError(
+                f"{', '.join(signals)}: the frames so far had {' and '.join(self._signals)}; "
+                "other signals need reset=True, or an instance of their own"
+            )
+        self._check_settings()
+        slots = [slot for member in self._members for slot in member._slots(frame, given)]
+        camera = {
+            "world_to_view": frame.camera.world_to_view.ravel().tolist(),
+            "view_to_clip": frame.camera.view_to_clip.ravel().tolist(),
+            "jitter": frame.camera.jitter,
+            "world_motion": frame.motion_space == "world",
+        }
+        lights = frame.lights() if "shadow" in signals else {}
+        results = _results(out, slots, given)
+        return results, _Call(
+            given,
+            {slot.name: array for slot, array in results.items()},
+            camera,
+            [(key, light.kind == "local", light.vector, light.size) for key, light in lights.items()],
+            self._numbers(),
+            reset,
+        )
+
+    def _numbers(self) -> dict[str, dict[str, float]]:
+        """The settings as the native side takes them."""
+        return {member.FAMILY: member.settings.as_numbers() for member in self._members}
+
+    def _check_settings(self) -> None:
+        for member in self._members:
+            member.settings.check()
+
+
+class FamilyDenoiser(Denoiser, Generic[SettingsT]):
+    """A denoiser of one family, with its settings."""
+
+    FAMILY: ClassVar[str]
+    SIGNALS: ClassVar[tuple[str, ...]]  # what it can denoise; a frame has at least one of them
+    OUTPUTS: ClassVar[tuple[str, ...]]
+    _settings_type: type[SettingsT]
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        device: str = "auto",
+        settings: SettingsT | None = None,
+        dtype: npt.DTypeLike | None = None,
+        outputs: Sequence[str] = (),
+    ) -> None:
+        """
+        width, height  pixels, 1 to 16384
+        device         "auto", "cpu", or "cpu:BACKEND" for one of the backends of this machine
+        settings       kept, not copied: change it, or assign another, between frames
+        dtype          of the results: np.float16, np.float32, or None for that of each frame's first signal
+        outputs        what else to return, for each signal: names of OUTPUTS
+
+        Raises TypeError and ValueError for wrong arguments, DeviceError for a device that cannot be used.
+        """
+        width, height = _side("width", width), _side("height", height)
+        self.settings = self._settings_type() if settings is None else settings
+        self._dtype = None if dtype is None else arrays.float_dtype("dtype", dtype)
+        self._outputs = _output_names(outputs, self.OUTPUTS)
+        super().__init__([self.FAMILY], width, height, find_device(device))
+
+    @property
+    def settings(self) -> SettingsT:
+        """The settings of the next frame."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SettingsT) -> None:
+        if not isinstance(settings, self._settings_type):
+            raise TypeError(f"settings: expected {self._settings_type.__name__}, got {type(settings).__name__}")
+        self._settings = settings
+
+    @property
+    def _members(self) -> tuple[FamilyDenoiser[Any], ...]:
+        return (self,)
+
+    def _slots(self, frame: Frame, given: Mapping[str, Array]) -> list[_Slot]:
+        """What this frame comes out as."""
+        size = (self._height, self._width)
+        dtype = self._dtype
+        slots = []
+        for name, signal in self._attributes(frame):
             if name.endswith("hit_distance") and name not in given:
                 raise TypeError(f"{name}: missing; this denoiser was asked to return it denoised (outputs=)")
-        dtype = self._dtype or given[lobes[0]].dtype
-        buffers = _buffers(out, names)
-        results: dict[str, Array] = {}
-        for name in names:
-            shape = (self._height, self._width, 3) if name in lobes else (self._height, self._width)
-            if name in buffers:
-                _check_buffer(name, buffers[name], shape, dtype, {**given, **results})
-                results[name] = buffers[name]
-            else:
-                results[name] = arrays.empty(shape, dtype)
-        return results
+            for index, key in _planes(frame, signal):
+                dtype = dtype or given[SIGNALS[signal] + key].dtype
+                coloured = name in LOBES or (name == "shadow" and f"translucency{key}" in given)
+                slots.append(_Slot(name, name + key, (*size, 3) if coloured else size, dtype, index))
+        return slots
+
+    def _attributes(self, frame: Frame) -> list[tuple[str, str]]:
+        """The attributes of this frame's Result, and the signal that each belongs to."""
+        signals = self._signals_of(frame)
+        others = [(f"{signal}_{output}", signal) for output in self._outputs for signal in signals]
+        return [*((signal, signal) for signal in signals), *others]
+
+
+class Reblur(FamilyDenoiser[ReblurSettings]):
+    """ReBLUR: recurrent blur of diffuse and specular radiance, each alone or both together.
+
+    After D. Zhdan, "ReBLUR: A Hierarchical Recurrent Denoiser", Ray Tracing Gems II (2021), ch. 49. Departures, for the
+    sake of energy and sharpness: the pre-pass shrinks as the history grows, and its disc does not hang on the sample it
+    averages; specular lobes are as narrow as GGX makes them (r min(1, 2 r) instead of r); a history tap is valid by
+    itself, not with its neighbours; surfaces that turn shorten their history; reflections in moving and spinning mirrors
+    are followed; samples without a hit distance count with the mean weight of the others; limits allow for sparse noise.
+
+    Outputs: "history_length" and "hit_distance". Its arguments are explained at `__init__`.
+    """
+
+    FAMILY = "reblur"
+    SIGNALS = ("diffuse", "specular")
+    OUTPUTS = ("history_length", "hit_distance")
+    _settings_type = ReblurSettings
+
+
+class Sigma(FamilyDenoiser[SigmaSettings]):
+    """SIGMA: shadows of any number of lights, from one visibility ray per pixel and light.
+
+    How wide a penumbra is follows from the distance to the occluder and from the light; see `Light` and the inputs
+    `occluder_distance` and `translucency`. The history of a light goes by its key. With max_stabilized_frames=0 there is
+    none, and one instance serves any number of lights, in one call or one after the other.
+
+    Output: "history_length". Its arguments are explained at `__init__`.
+    """
+
+    FAMILY = "sigma"
+    SIGNALS = ("shadow",)
+    OUTPUTS = ("history_length",)
+    _settings_type = SigmaSettings
+
+
+class _Call(NamedTuple):
+    """The arguments of the native side, see _core.pyi."""
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    camera: dict[str, Any]
+    lights: list[tuple[str, bool, tuple[float, float, float], float]]
+    settings: dict[str, dict[str, float]]
+    reset: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Slot:
+    """An array that a frame comes out as."""
+
+    attribute: str  # of Result
+    name: str  # on the native side
+    shape: tuple[int, ...]
+    dtype: DType
+    index: int | None  # in the tuple, where there is one
+
+    def __str__(self) -> str:
+        return f"out['{self.attribute}']" + ("" if self.index is None else f"[{self.index}]")
+
+
+def _planes(frame: Frame, signal: str) -> list[tuple[int | None, str]]:
+    """Of each array of a signal: its index in a tuple, and how names on the native side end."""
+    if signal != "shadow":
+        return [(None, "")]
+    keys = [f".{key}" for key in frame.lights()]
+    return [(None, keys[0])] if isinstance(frame.light, Light) else list(enumerate(keys))
+
+
+def _results(
+    out: Result | Mapping[str, Any] | None, slots: Sequence[_Slot], given: Mapping[str, Array]
+) -> dict[_Slot, Array]:
+    """The arrays to write into: those of `out` once they are checked, new ones for the rest."""
+    buffers = _buffers(out, slots)
+    results: dict[_Slot, Array] = {}
+    for slot in slots:
+        if slot in buffers:
+            others = {**given, **{other.name: array for other, array in results.items()}}
+            _check_buffer(slot, buffers[slot], others)
+            results[slot] = buffers[slot]
+        else:
+            results[slot] = arrays.empty(slot.shape, slot.dtype)
+    return results
+
+
+def _result(results: Mapping[_Slot, Array], tuples: Sequence[str]) -> Result:
+    """The Result of these arrays; `tuples` names those attributes that are tuples, if empty ones."""
+    found: dict[str, Any] = dict.fromkeys(tuples, ())
+    for slot, array in results.items():
+        found[slot.attribute] = array if slot.index is None else (*found[slot.attribute], array)
+    return Result(**found)
 
 
 def _side(name: str, value: int) -> int:
@@ -253,40 +406,53 @@ def _side(name: str, value: int) -> int:
     return int(value)
 
 
-def _output_names(outputs: Sequence[str]) -> tuple[str, ...]:
+def _output_names(outputs: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     if isinstance(outputs, str) or not isinstance(outputs, Sequence):
         raise TypeError(f"outputs: expected a sequence of names, got {outputs!r}")
     for name in outputs:
-        if name not in Reblur.OUTPUTS:
-            known = " and ".join(map(repr, Reblur.OUTPUTS))
-            raise ValueError(f"outputs: expected {known}, got {name!r}{did_you_mean(str(name), Reblur.OUTPUTS)}")
+        if name not in known:
+            expected = " and ".join(map(repr, known))
+            raise ValueError(f"outputs: expected {expected}, got {name!r}{did_you_mean(str(name), known)}")
     return tuple(dict.fromkeys(outputs))
 
 
-def _buffers(out: Result | Mapping[str, Array] | None, names: list[str]) -> dict[str, Array]:
+def _buffers(out: Result | Mapping[str, Any] | None, slots: Sequence[_Slot]) -> dict[_Slot, Array]:
+    """The arrays of `out` by the slots that they are for."""
     if out is None:
         return {}
     if isinstance(out, Result):
         out = {f.name: getattr(out, f.name) for f in dataclasses.fields(out)}
     elif not isinstance(out, Mapping):
         raise TypeError(f"out: expected a Result or a dict of arrays, got {type(out).__name__}")
-    buffers = {name: array for name, array in out.items() if array is not None}
-    for name in buffers:
-        if name not in names:
+    buffers: dict[_Slot, Array] = {}
+    for name, value in out.items():
+        if value is None:
+            continue
+        own = [slot for slot in slots if slot.attribute == name]
+        if not own:
+            names = [slot.attribute for slot in slots]
             raise ValueError(f"out: this frame has no output '{name}'{did_you_mean(str(name), names)}")
+        if own[0].index is None:
+            buffers[own[0]] = value
+            continue
+        if not isinstance(value, Sequence):
+            raise TypeError(f"out['{name}']: expected a sequence, an array for each light, got {type(value).__name__}")
+        if len(value) != len(own):
+            raise ValueError(f"out['{name}']: expected {len(own)} arrays, one for each light, got {len(value)}")
+        buffers |= {slot: array for slot, array in zip(own, value, strict=True) if array is not None}
     return buffers
 
 
-def _check_buffer(name: str, buffer: Array, shape: tuple[int, ...], dtype: DType, others: Mapping[str, Array]) -> None:
-    arrays.check_kind(f"out['{name}']", buffer)
-    if buffer.shape != shape:
-        raise ValueError(f"out['{name}']: expected {shape}, got {buffer.shape}")
-    if buffer.dtype != dtype:
-        raise TypeError(f"out['{name}']: expected {dtype}, got {buffer.dtype}")
+def _check_buffer(slot: _Slot, buffer: Array, others: Mapping[str, Array]) -> None:
+    arrays.check_kind(str(slot), buffer)
+    if buffer.shape != slot.shape:
+        raise ValueError(f"{slot}: expected {slot.shape}, got {buffer.shape}")
+    if buffer.dtype != slot.dtype:
+        raise TypeError(f"{slot}: expected {slot.dtype}, got {buffer.dtype}")
     if not buffer.flags.writeable:
-        raise ValueError(f"out['{name}']: expected a writeable array, got a read-only one")
+        raise ValueError(f"{slot}: expected a writeable array, got a read-only one")
     if arrays.exportable(buffer) is not buffer:
-        raise ValueError(f"out['{name}']: expected aligned memory, got strides {buffer.strides} that are not")
+        raise ValueError(f"{slot}: expected aligned memory, got strides {buffer.strides} that are not")
     for other, array in others.items():
         if arrays.overlap(buffer, array):
-            raise ValueError(f"out['{name}']: shares memory with {other}; expected memory of its own")
+            raise ValueError(f"{slot}: shares memory with {other}; expected memory of its own")

@@ -86,7 +86,7 @@ def _choice(default: str, names: Any, doc: str) -> Any:
 
 @dataclasses.dataclass(kw_only=True, repr=False)
 class Settings:
-    """Settings that every family has.
+    """Settings of a frame, which every family has and the families of a Pipeline share.
 
     A value is checked when it is assigned: TypeError for a wrong type, ValueError out of range, AttributeError for an
     unknown name (TypeError for an unknown keyword). Rules between two settings are checked at construction and whenever
@@ -111,8 +111,6 @@ class Settings:
         "Material of hair and grass, whose history is kept more leniently; -1: none.")
     strand_thickness: float = _number(80e-6, 1e-6, 1, "m",
         "Thickness of a strand of that material. Larger: the lenient treatment starts farther away.")
-    camera_attached_material: int = _number(-1, -1, 255, "material id",
-        "Material of things that move with the camera: reflections in them are followed like their surface; -1: none.")
     split_screen: float = _number(0, 0, 1, "of the width",
         "Left part of the picture that shows the noisy input, for looking; 1: the input passes through.")
     # fmt: on
@@ -165,11 +163,21 @@ class Settings:
         return type(self)(**{**self.as_dict(), **changes})
 
 
+@dataclasses.dataclass(kw_only=True, repr=False)
+class RadianceSettings(Settings):
+    """Settings of the families that denoise radiance."""
+
+    # fmt: off
+    camera_attached_material: int = _number(-1, -1, 255, "material id",
+        "Material of things that move with the camera: reflections in them are followed like their surface; -1: none.")
+    # fmt: on
+
+
 Reconstruction = Literal["off", "3x3", "5x5"]
 
 
 @dataclasses.dataclass(kw_only=True, repr=False)
-class ReblurSettings(Settings):
+class ReblurSettings(RadianceSettings):
     """Settings of ReBLUR. The defaults suit 30 to 60 frames a second at one ray per pixel."""
 
     # fmt: off
@@ -266,7 +274,23 @@ class ReblurSettings(Settings):
             )
 
 
-FAMILIES: dict[str, type[Settings]] = {"reblur": ReblurSettings}
+@dataclasses.dataclass(kw_only=True, repr=False)
+class SigmaSettings(Settings):
+    """Settings of SIGMA. The defaults suit 30 to 60 frames a second at one ray per pixel and light."""
+
+    # fmt: off
+    max_stabilized_frames: int = _number(5, 0, 63, "frames",
+        "Longest history. Larger: steadier picture, later reaction to moving shadows; 0: no history, and one instance "
+        "serves any number of lights in turn.")
+    plane_sensitivity: float = _number(0.02, 1e-6, 1, "of the visible height",
+        "Distance from the pixel's tangent plane that the blur crosses, as part of the shorter side of what the "
+        "camera sees at that depth. Larger: smoother curved surfaces, leaks at steps.")
+    max_blur_radius: float = _number(64, 0, 1024, "px",
+        "Largest radius of the blur. Larger: wider penumbrae are free of noise, at more cost.")
+    # fmt: on
+
+
+FAMILIES: dict[str, type[Settings]] = {"reblur": ReblurSettings, "sigma": SigmaSettings}
 for _family in FAMILIES.values():  # help(ReblurSettings) shows the table
     _family.__doc__ = "\n".join([f"{_family.__doc__}\n", *map(str, _family.fields())])
 

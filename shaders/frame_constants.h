@@ -28,6 +28,7 @@ struct FrameConstants {
     float units_per_metre = 1;   // world units
     float sky_distance = 0;  // view_z at or beyond it is sky
     float frame_rate_scale = 1;  // 1 at 30 frames a second or fewer, 2 at 60
+    float split_screen = 0;  // uv.x; left of it, the results show the noisy input
 
     float disocclusion_threshold = 0;            // relative depth, jitter slack included
     float disocclusion_threshold_alternate = 0;  // for strands and where the caller's mix says so

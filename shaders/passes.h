@@ -11,6 +11,7 @@
 #include "reblur/spatial_filter.h"
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
+#include "sigma/resolve.h"
 #include "testing/probe.h"
 
 // clang-format off
@@ -26,6 +27,7 @@
     PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \
     PASS(stabilize,                StabilizeArgs,              Stabilize<Lobe::diffuse>, Stabilize<Lobe::specular>)                       \
     PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
+    PASS(sigma_resolve,            SigmaResolveArgs,           SigmaResolve)                                                               \
     PASS(probe,                    ProbeArgs,                  Probe)
 // clang-format on
 

@@ -14,6 +14,7 @@ import denoise as dn
 Array = npt.NDArray[Any]
 
 RADIUS = 1.2  # of the ball, metres
+GUIDES = ("view_z", "normal", "motion", "material_id", "disocclusion_threshold_mix", "camera")
 
 
 def camera(index: int, width: int, height: int) -> dn.Camera:
@@ -101,17 +102,33 @@ def inputs(index: int, width: int = 83, height: int = 45, dtype: Any = np.float1
     return frame
 
 
-def native(
-    keywords: dict[str, Any], outputs: tuple[str, ...] = ()
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """A frame as the native module takes it: inputs, result arrays, camera."""
-    frame = dn.Frame(**keywords)
-    height, width = frame.view_z.shape
-    given = dict(frame.check(width, height))
-    results: dict[str, Any] = {}
-    for lobe in ("diffuse", "specular"):
-        if lobe in given:
-            results[lobe] = np.zeros_like(given[lobe])
-            results |= {f"{lobe}_{output}": np.zeros((height, width), given[lobe].dtype) for output in outputs}
-    matrices = {name: getattr(frame.camera, name).ravel().tolist() for name in ("world_to_view", "view_to_clip")}
-    return given, results, {**matrices, "jitter": frame.camera.jitter, "world_motion": frame.motion_space == "world"}
+def shadows(index: int, width: int = 83, height: int = 45, dtype: Any = np.float16) -> dict[str, Any]:
+    """The keywords of frame `index` for SIGMA: the guides, and made-up shadows of a sun, a lamp and a lamp behind glass.
+
+    The shadow of the sun has soft borders that move; the lamp is there from frame 1 on, the other up to frame 2."""
+    frame = {name: value for name, value in inputs(index, width, height, dtype).items() if name in GUIDES}
+    random = np.random.default_rng([index, 1])
+    x, y = np.meshgrid(np.arange(width) / width, np.arange(height) / height)
+
+    def distances(visible: Array, far: float) -> Array:
+        blocked = random.random((height, width)) > visible
+        return np.where(blocked, far * (0.5 + x), np.inf).astype(dtype)
+
+    sun = distances(np.clip(10 * (x - 0.4 - 0.02 * index) + 0.5, 0, 1), 3)
+    sun[: height // 8] = 0  # faces away
+    ring, step = 1.0 * (np.hypot(x - 0.5, y - 0.5) < 0.3), np.clip(8 * (y - 0.5), 0, 1)
+    colour = (random.random((height, width, 3)) * [1, 0.5, 0.1]).astype(dtype)
+    lights: list[tuple[dn.Light, Array, Array | None]] = [
+        (dn.Light.directional((0.3, 1, -0.2), 0.05, key="sun"), sun, None)
+    ]
+    if index >= 1:
+        lights.append((dn.Light.local((0.5, 1.5, 4), 0.3, key="lamp"), distances(ring, 1), None))
+    if index <= 2:
+        lights.append((dn.Light.local((-1, 1, 6), 0.1, key="glass"), distances(step, 0.5), colour))
+    keywords = ("light", "occluder_distance", "translucency")
+    return {**frame, **{name: [light[k] for light in lights] for k, name in enumerate(keywords)}}
+
+
+def native(denoiser: Any, keywords: dict[str, Any]) -> Any:
+    """A frame as the native module takes it, with the settings of the denoiser and new arrays for the results."""
+    return denoiser._prepare(dn.Frame(**keywords))[1]

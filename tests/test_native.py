@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,18 @@ def test_thread_pool_under_a_sanitizer(sanitizer: str, tmp_path: Path) -> None:
 # ---- NEON
 
 
-def frames_as_text(count: int, settings: dn.ReblurSettings) -> bytes:
+def frames_as_text(denoiser: Any, frames: Iterable[dict[str, Any]]) -> bytes:
     """What tests/native/crosscheck.cpp reads."""
-    lines = [f"set {name} {value!r}\n".encode() for name, value in settings.as_numbers().items()]
-    for index in range(count):
-        given, results, camera = small_scene.native(small_scene.inputs(index))
-        numbers = [*camera["world_to_view"], *camera["view_to_clip"], *camera["jitter"]]
+    lines = []
+    for keywords in frames:
+        call = small_scene.native(denoiser, keywords)
+        for family, values in call.settings.items():
+            lines += [f"set {family} {name} {value!r}\n".encode() for name, value in values.items()]
+        numbers = [*call.camera["world_to_view"], *call.camera["view_to_clip"], *call.camera["jitter"]]
         lines.append(f"camera {' '.join(map(repr, numbers))}\n".encode())
-        for kind, arrays in (("input", given), ("output", results)):
+        for key, local, vector, size in call.lights:
+            lines.append(f"light {key} {local:d} {' '.join(map(repr, vector))} {size!r}\n".encode())
+        for kind, arrays in (("input", call.inputs), ("output", call.outputs)):
             for name, array in arrays.items():
                 channels = array.shape[2] if array.ndim == 3 else 1
                 lines.append(f"{kind} {name} {channels} {DTYPES[array.dtype.name]}\n".encode())
@@ -115,11 +120,18 @@ def test_neon_passes_agree_with_scalar_code(tmp_path: Path) -> None:
         "-DDENOISE_BACKENDS=neon",
         "-DDENOISE_TESTS=ON",
     )
-    settings = dn.ReblurSettings(hit_distance_reconstruction="5x5", strand_material=2, camera_attached_material=4)
-    command = [emulator, str(folder / "denoise_crosscheck"), "83", "45", "scalar", "neon"]
-    answer = subprocess.run(command, input=frames_as_text(4, settings), capture_output=True, timeout=300, check=False)
-    assert answer.returncode == 0, answer.stderr.decode()
-    entries = crosschecks(answer.stdout)
-    assert len({entry["pass"] for entry in entries}) == 19
-    problems = tolerances.problems(entries)
-    assert not problems, "\n".join(problems)
+    reblur = dn.ReblurSettings(hit_distance_reconstruction="5x5", strand_material=2, camera_attached_material=4)
+    cases = {
+        "reblur": (dn.Reblur(83, 45, settings=reblur), small_scene.inputs),
+        "sigma": (dn.Sigma(83, 45), small_scene.shadows),
+    }
+    for family, (denoiser, frame) in cases.items():
+        command = [emulator, str(folder / "denoise_crosscheck"), "83", "45", "scalar", "neon", family]
+        text = frames_as_text(denoiser, map(frame, range(4)))
+        answer = subprocess.run(command, input=text, capture_output=True, timeout=300, check=False)
+        assert answer.returncode == 0, answer.stderr.decode()
+        entries = crosschecks(answer.stdout)
+        page = re.findall(r"^  (\w+)\S* +[\d.]+ B/px   ", denoiser.describe(), re.MULTILINE)
+        assert {entry["pass"].partition(".")[0] for entry in entries} == set(page)
+        problems = tolerances.problems(entries)
+        assert not problems, "\n".join(problems)

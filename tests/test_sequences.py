@@ -189,7 +189,7 @@ def test_frame_inputs_make_a_frame() -> None:
     assert frame.specular_hit_distance is arrays["spec_hit"]
     assert frame.albedo is None  # signals stay demodulated
     np.testing.assert_array_equal(frame.camera.world_to_view, meta["cameras"][3]["world_to_view"])
-    frame.check(32, 18)
+    frame.check(32, 18, [("diffuse", "specular")])
 
 
 def test_frame_inputs_leave_out_what_belongs_to_an_absent_signal() -> None:
@@ -197,7 +197,7 @@ def test_frame_inputs_leave_out_what_belongs_to_an_absent_signal() -> None:
     del arrays["spec"]
     inputs = sq.frame_inputs(arrays, tiny_sequence.meta(), 0)
     assert not inputs.keys() & {"specular", "specular_hit_distance", "roughness"}
-    Frame(**inputs).check(32, 18)
+    Frame(**inputs).check(32, 18, [("diffuse", "specular")])
 
 
 def test_sequence_implies_settings() -> None:

@@ -17,6 +17,7 @@ SPELLINGS = {
     "typing.SupportsFloat | typing.SupportsIndex": "float",
     "typing.SupportsFloat": "float",
     "typing.Any": "Any",
+    "collections.abc.Sequence": "Sequence",
 }
 
 

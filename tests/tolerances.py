@@ -71,6 +71,7 @@ PASSES = {
     "pack_signal": Tolerance(1),
     "temporal_accumulation": Tolerance(2, 0.01),  # looks up another texel where a projection lands on the border of two
     "resolve": Tolerance(1, 0.001),
+    "sigma_resolve": Tolerance(1, 0.001),
 }
 
 

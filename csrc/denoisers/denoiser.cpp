@@ -1,29 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "denoiser.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "reblur.h"
+#include "sigma.h"
 
 namespace denoise {
+namespace {
 
-std::unique_ptr<Denoiser> Denoiser::make(const std::string& family, int width, int height, std::unique_ptr<Backend> backend) {
-    if (family == "reblur") return std::make_unique<Reblur>(width, height, std::move(backend));
-    throw std::invalid_argument("family: expected 'reblur', got '" + family + "'");
+std::unique_ptr<Family> make_family(const std::string& name) {
+    if (name == "reblur") return std::make_unique<Reblur>();
+    if (name == "sigma") return std::make_unique<Sigma>();
+    throw std::invalid_argument("family: expected 'reblur' or 'sigma', got '" + name + "'");
+}
+
+}  // namespace
+
+Denoiser::Denoiser(const std::vector<std::string>& families, int width, int height, std::unique_ptr<Backend> backend) : graph_(std::move(backend)), width_(width), height_(height) {
+    for (const std::string& name : families) families_.push_back(make_family(name));
+}
+
+bool Denoiser::set(const std::string& family, const std::string& setting, double value) {
+    for (const auto& f : families_)
+        if (f->name() == family) return settings_.set(setting, value) || f->set(setting, value);
+    return false;
+}
+
+FrameConstants Denoiser::constants(const FrameInput& input) const {
+    const bool fresh = input.reset || !memory_.started;
+    const Camera& previous = fresh ? input.camera : memory_.previous;
+    const Settings& s = settings_;
+    FrameConstants f = frame_constants(input.camera, previous, width_, height_);
+    f.frame_index = fresh ? 0 : memory_.frame_index;
+    f.history_valid = fresh ? 0 : 1;
+    f.world_motion = input.world_motion;
+    f.units_per_metre = s.units_per_metre;
+    f.sky_distance = s.sky_distance;
+    f.frame_rate_scale = std::max(1 / (30 * s.frame_time), 1.f);
+    f.split_screen = s.split_screen;
+    const float jitter_slack = (1 + jitter_step(input.camera, previous)) * f.inv_height;
+    f.disocclusion_threshold = s.disocclusion_threshold + jitter_slack;
+    f.disocclusion_threshold_alternate = s.disocclusion_threshold_alternate + jitter_slack;
+    f.strand_material = s.strand_material;
+    f.strand_thickness = s.strand_thickness * s.units_per_metre;
+    for (const auto& family : families_) family->constants(f);
+    return f;
+}
+
+Guides Denoiser::pack_guides() {
+    Graph& g = graph_;
+    const Array material_id = g.input("material_id");
+    Guides guides;
+    guides.view_z = g.input("view_z");
+    guides.motion = g.input("motion");
+    guides.threshold_mix = g.input("disocclusion_threshold_mix");
+    guides.guide = g.history<Guide>("guide");
+    guides.tiles = g.transient<R8U>("tiles", (width_ + tile_size - 1) / tile_size, (height_ + tile_size - 1) / tile_size);
+    if (material_id.present()) {
+        const auto both = g.history<R8U>("material");
+        guides.material = both.current;
+        if (both.valid) guides.prev_material = both.previous;
+    }
+    g.run<Pass::pack_guides>({.view_z = guides.view_z,
+                              .normal = g.input("normal"),
+                              .roughness = g.input("roughness"),
+                              .material_id = material_id,
+                              .guide = guides.guide.current,
+                              .material = guides.material});
+    g.run<Pass::classify_tiles>({.guide = guides.guide.current, .tiles = guides.tiles});
+    return guides;
 }
 
 void Denoiser::write_page(const FrameInput& input) {
-    const bool fresh = input.reset || !memory_.started;
-    const Camera& previous = fresh ? input.camera : memory_.previous;
-    frame_ = frame_constants(input.camera, previous, width_, height_);
-    frame_.frame_index = fresh ? 0 : memory_.frame_index;
-    frame_.history_valid = fresh ? 0 : 1;
-    frame_.world_motion = input.world_motion;
-    constants(frame_, input.camera, previous);
-
+    frame_ = constants(input);
     graph_.begin(width_, height_);
     graph_.bind(input.inputs, input.outputs);
-    page(graph_, frame_, input);
+    const Guides guides = pack_guides();
+    for (const auto& family : families_) family->page(graph_, frame_, input, guides);
     described_ = true;
 }
 
@@ -48,7 +103,10 @@ void Denoiser::remember(const FrameInput& input) {
 
 std::string Denoiser::describe() {
     if (!described_) {
-        FrameInput frame = example();
+        FrameInput frame;
+        frame.inputs = {
+            {"view_z", {.channels = 1, .type = ArrayType::f16}}, {"normal", {.channels = 3, .type = ArrayType::f16}}, {"motion", {.channels = 3, .type = ArrayType::f16}}};
+        for (const auto& family : families_) family->example(frame);
         for (auto* arrays : {&frame.inputs, &frame.outputs})
             for (auto& [name, array] : *arrays) array.width = width_, array.height = height_;
         write_page(frame);

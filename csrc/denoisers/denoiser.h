@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A denoiser family on a device, frame by frame: binds the caller's arrays, keeps the previous camera, writes the page, runs it.
+// A denoiser on a device, frame by frame: binds the caller's arrays, keeps the previous camera, packs the guides, lets each of its families
+// write its part of the page, runs it.
 #pragma once
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../graph/camera.h"
 #include "../graph/graph.h"
@@ -11,34 +13,57 @@
 
 namespace denoise {
 
+// One light. Its arrays carry its key: inputs "occluder_distance.KEY" and perhaps "translucency.KEY", outputs "shadow.KEY" and perhaps
+// "shadow_history_length.KEY". What is remembered of it goes by the key, too.
+struct Light {
+    std::string key;
+    bool local = false;
+    double vector[3] = {0, 1, 0};  // world: unit direction towards the light; local: its position
+    float size = 0;                // tangent of the angular radius; local: radius, world units
+};
+
 struct FrameInput {
     std::map<std::string, Array> inputs, outputs;  // by the names of the Python API
     Camera camera;
+    std::vector<Light> lights;
     bool world_motion = false;  // motion is a world-space displacement instead of pixels
     bool reset = false;         // a cut: forget history, previous camera and frame count
 };
 
+// What every family reads, declared and packed once a frame.
+struct Guides {
+    Array view_z, motion, threshold_mix;  // the caller's; the last two may be absent
+    History<Guide> guide{};
+    Image<R8U> tiles;                    // see classify_tiles.h
+    Image<R8U> material, prev_material;  // absent without the caller's material ids; prev_ also where the last frame had none
+};
+
+// A family of denoisers: its settings and its part of the page.
+class Family {
+   public:
+    virtual ~Family() = default;
+    virtual std::string name() const = 0;
+    virtual bool set(const std::string& setting, double value) = 0;  // false if there is no such setting
+    virtual void constants(FrameConstants&) const {}                 // the frame's constants that are this family's to fill in
+    virtual void page(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides) = 0;
+    virtual void example(FrameInput& input) const = 0;  // adds the inputs and outputs of a typical frame
+};
+
 class Denoiser {
    public:
-    // Throws std::invalid_argument for an unknown family.
-    static std::unique_ptr<Denoiser> make(const std::string& family, int width, int height, std::unique_ptr<Backend> backend);
-    virtual ~Denoiser() = default;
+    // Families by name, each once. Throws std::invalid_argument for an unknown one.
+    Denoiser(const std::vector<std::string>& families, int width, int height, std::unique_ptr<Backend> backend);
 
-    virtual bool set(const std::string& setting, double value) = 0;  // false if there is no such setting
+    // Settings that all families share are the frame's: given for one of them, they are set for all. False if there is no such setting.
+    bool set(const std::string& family, const std::string& setting, double value);
     void denoise(const FrameInput& input);
     std::vector<Crosscheck> crosscheck(const FrameInput& input, Backend& other);  // the same, see Graph::crosscheck
-    std::string describe();  // the page of the last frame; before the first, of a frame with every input
+    std::string describe();  // the page of the last frame; before the first, of a typical one
     void resize(int width, int height);
 
     const Graph& graph() const { return graph_; }
     std::map<std::string, std::string> save() const;
     void restore(const std::map<std::string, std::string>& state);
-
-   protected:
-    Denoiser(int width, int height, std::unique_ptr<Backend> backend) : graph_(std::move(backend)), width_(width), height_(height) {}
-    virtual void page(Graph& g, const FrameConstants& frame, const FrameInput& input) = 0;
-    virtual void constants(FrameConstants& frame, const Camera& current, const Camera& previous) const = 0;
-    virtual FrameInput example() const = 0;  // every input and output present, for describe()
 
    private:
     // What is remembered from frame to frame beside the images.
@@ -48,10 +73,14 @@ class Denoiser {
         int32_t started = 0;
     };
     void write_page(const FrameInput& input);
+    FrameConstants constants(const FrameInput& input) const;
+    Guides pack_guides();
     void remember(const FrameInput& input);
 
     Graph graph_;
     int width_, height_;
+    Settings settings_;
+    std::vector<std::unique_ptr<Family>> families_;
     Memory memory_;
     FrameConstants frame_;
     bool described_ = false;

@@ -36,32 +36,22 @@ struct LobePage {
 
 }  // namespace
 
-void Reblur::constants(FrameConstants& f, const Camera& current, const Camera& previous) const {
+void Reblur::constants(FrameConstants& f) const {
     const ReblurSettings& s = settings_;
-    const float jitter_slack = (1 + jitter_step(current, previous)) * f.inv_height;
-    f.units_per_metre = s.units_per_metre;
-    f.sky_distance = s.sky_distance;
-    f.frame_rate_scale = std::max(1 / (30 * s.frame_time), 1.f);
-    f.disocclusion_threshold = s.disocclusion_threshold + jitter_slack;
-    f.disocclusion_threshold_alternate = s.disocclusion_threshold_alternate + jitter_slack;
-    f.strand_material = s.strand_material;
-    f.strand_thickness = s.strand_thickness * s.units_per_metre;
     f.camera_attached_material = s.camera_attached_material;
-    f.hit_distance_offset = s.hit_distance_offset * s.units_per_metre;
+    f.hit_distance_offset = s.hit_distance_offset * f.units_per_metre;
     f.hit_distance_depth_scale = s.hit_distance_depth_scale;
     f.hit_distance_roughness_scale = s.hit_distance_roughness_scale;
 }
 
-FrameInput Reblur::example() const {
-    FrameInput frame;
-    int channels[] = {3, 1, 3, 1, 1, 3, 1, 3};
-    const char* const inputs[] = {"diffuse", "diffuse_hit_distance", "specular", "specular_hit_distance", "view_z", "normal", "roughness", "motion"};
-    for (int k = 0; k < 8; k++) frame.inputs[inputs[k]] = {.channels = channels[k], .type = ArrayType::f16};
-    for (const char* name : {"diffuse", "specular"}) frame.outputs[name] = {.channels = 3, .type = ArrayType::f16};
-    return frame;
+void Reblur::example(FrameInput& input) const {
+    const int channels[] = {3, 1, 3, 1, 1};
+    const char* const inputs[] = {"diffuse", "diffuse_hit_distance", "specular", "specular_hit_distance", "roughness"};
+    for (int k = 0; k < 5; k++) input.inputs[inputs[k]] = {.channels = channels[k], .type = ArrayType::f16};
+    for (const char* name : {"diffuse", "specular"}) input.outputs[name] = {.channels = 3, .type = ArrayType::f16};
 }
 
-void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
+void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides) {
     const ReblurSettings& s = settings_;
     const float scale = radius_scale(f.height);
     const float max_radius = std::max(s.max_blur_radius * scale, s.min_blur_radius);
@@ -75,19 +65,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     const Signals signals = lobes.size() == 2 ? Signals::both : (lobes[0].lobe == Lobe::diffuse ? Signals::diffuse : Signals::specular);
     const Variant variants[] = {{0, "diffuse"}, {1, "specular"}, {2, "both"}};
 
-    // Guides
-    const Array view_z = g.input("view_z"), motion = g.input("motion"), material_id = g.input("material_id");
-    const auto guide = g.history<Guide>("guide");
-    const auto tiles = g.transient<R8U>("tiles", (f.width + tile_size - 1) / tile_size, (f.height + tile_size - 1) / tile_size);
-    Image<R8U> material, prev_material;
-    if (material_id.present()) {
-        const auto both = g.history<R8U>("material");
-        material = both.current;
-        if (both.valid) prev_material = both.previous;
-    }
-    g.run<Pass::pack_guides>(
-        {.view_z = view_z, .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guide.current, .material = material});
-    g.run<Pass::classify_tiles>({.guide = guide.current, .tiles = tiles});
+    const auto& [view_z, motion, threshold_mix, guide, tiles, material, prev_material] = guides;
 
     // Per lobe: images that live across passes
     struct LobeImages {
@@ -168,7 +146,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                                                                 .view_z = view_z,
                                                                 .diffuse_confidence = g.input("diffuse_confidence"),
                                                                 .specular_confidence = g.input("specular_confidence"),
-                                                                .threshold_mix = g.input("disocclusion_threshold_mix"),
+                                                                .threshold_mix = threshold_mix,
                                                                 .diffuse = d.signal,
                                                                 .specular = sp.signal,
                                                                 .history_diffuse = d.slow,
@@ -263,7 +241,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                                                     .sigma_scale = s.antilag_sigma_scale,
                                                     .sensitivity = s.antilag_sensitivity,
                                                     .responsive_roughness = s.responsive_roughness,
-                                                    .split = s.split_screen,
+                                                    .split = f.split_screen,
                                                     .history_valid = f.history_valid && stabilized.valid,
                                                     .convergence = convergence});
         }
@@ -278,7 +256,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                                             .history_length = g.output(page.with("_history_length")),
                                             .hit_distance = g.output(page.with("_hit_distance")),
                                             .lobe = page.lobe,
-                                            .split = s.split_screen});
+                                            .split = f.split_screen});
     }
 }
 

@@ -5,16 +5,15 @@
 
 namespace denoise {
 
-class Reblur final : public Denoiser {
+class Reblur final : public Family {
    public:
-    Reblur(int width, int height, std::unique_ptr<Backend> backend) : Denoiser(width, height, std::move(backend)) {}
+    std::string name() const override { return "reblur"; }
     bool set(const std::string& setting, double value) override { return settings_.set(setting, value); }
+    void constants(FrameConstants& frame) const override;
+    void page(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides) override;
+    void example(FrameInput& input) const override;
 
    private:
-    void page(Graph& g, const FrameConstants& frame, const FrameInput& input) override;
-    void constants(FrameConstants& frame, const Camera& current, const Camera& previous) const override;
-    FrameInput example() const override;
-
     ReblurSettings settings_;
 };
 

@@ -48,6 +48,11 @@ void unprojection(const Rig& r, float out[4]) {
 
 }  // namespace
 
+std::array<double, 3> camera_position(const Camera& camera) {
+    const Rig r = rig(camera);
+    return {r.position[0], r.position[1], r.position[2]};
+}
+
 float jitter_step(const Camera& current, const Camera& previous) {
     return float(std::max(std::abs(current.jitter[0] - previous.jitter[0]), std::abs(current.jitter[1] - previous.jitter[1])));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only place with matrices on the host: the cameras of two frames become the constants that passes read.
 #pragma once
+#include <array>
+
 #include "../../shaders/frame_constants.h"
 
 namespace denoise {
@@ -15,6 +17,9 @@ struct Camera {
 
 // Sizes, matrices and what follows from them; everything else is the denoiser's to fill in.
 FrameConstants frame_constants(const Camera& current, const Camera& previous, int width, int height);
+
+// Where the camera is, in the caller's world: minus this, a position of that world is one of the passes' world space.
+std::array<double, 3> camera_position(const Camera& camera);
 
 // The largest jitter step between two frames, in pixels: how far a static point may wander across the pixel grid.
 float jitter_step(const Camera& current, const Camera& previous);

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstdio>
 #include <numeric>
+#include <set>
 #include <stdexcept>
+#include <string_view>
 
 namespace denoise {
 namespace {
@@ -145,7 +147,7 @@ Graph::Buffer& Graph::buffer(const std::string& name, const Declared& like) {
 
 std::string Graph::label(const Node& node) const {
     const std::string name = pass_names[int(node.pass)];
-    return *node.variant.name ? name + "." + node.variant.name : name;
+    return node.variant.name.empty() ? name : name + "." + node.variant.name;
 }
 
 void Graph::place_images() {
@@ -206,7 +208,20 @@ void Graph::finish_frame() {
     for (const Node& node : nodes_)
         for (int id : node.writes)
             if (images_[id].life == Life::permanent) permanents_[images_[id].name].written = frame_number_;
-    for (const std::string& name : histories_) flipped_[name] = !flipped_[name];
+    // What this page did not name has no successor to hand its memory to: a light that went out, an input that is gone.
+    std::set<std::string_view> named;
+    for (const Declared& d : images_) named.insert(d.name);
+    for (auto it = permanents_.begin(); it != permanents_.end();) {
+        if (named.count(it->first)) {
+            ++it;
+            continue;
+        }
+        backend_->release(it->second.memory);
+        it = permanents_.erase(it);
+    }
+    std::map<std::string, bool> flipped;
+    for (const std::string& name : histories_) flipped[name] = !flipped_[name];
+    flipped_ = std::move(flipped);
     frame_number_++;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame as a list of passes over named images. The page of a denoiser is written anew every frame, so that choices are plain `if`s;
-// images keep their memory by name. Usable from C++ without Python (see csrc/example.cpp).
+// images keep their memory by name, permanent ones as long as every page names them. Usable from C++ without Python (see csrc/example.cpp).
 #pragma once
 #include <cstring>
 #include <functional>
@@ -29,7 +29,7 @@ struct Crosscheck {
 // One of a pass's compiled instances, and how it shows in timings.
 struct Variant {
     int index = 0;
-    const char* name = "";
+    std::string name;
 };
 
 class Graph {

@@ -3,6 +3,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
+#include <tuple>
+
 #include "../cpu/cpu_backend.h"
 #include "../cpu/thread_pool.h"
 #include "../denoisers/denoiser.h"
@@ -29,8 +32,16 @@ void matrix(const py::handle& values, double out[16]) {
     std::copy(list.begin(), list.end(), out);
 }
 
+void set_all(Denoiser& d, const py::dict& settings) {
+    for (const auto& [family, values] : settings)
+        for (const auto& [name, value] : values.cast<py::dict>())
+            if (!d.set(family.cast<std::string>(), name.cast<std::string>(), value.cast<double>()))
+                throw py::value_error("settings: " + family.cast<std::string>() + " has no '" + name.cast<std::string>() + "'");
+}
+
 // The arguments of one frame. `keep` holds the arrays as long as the frame is denoised.
-FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset, std::vector<Borrowed>& keep) {
+FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::list& lights, const py::dict& settings, bool reset,
+                       std::vector<Borrowed>& keep) {
     FrameInput frame;
     frame.inputs = borrow(inputs, keep);
     frame.outputs = borrow(outputs, keep);
@@ -41,21 +52,25 @@ FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outp
     frame.camera.jitter[1] = jitter.second;
     frame.world_motion = camera["world_motion"].cast<bool>();
     frame.reset = reset;
-    for (const auto& [name, value] : settings)
-        if (!d.set(name.cast<std::string>(), value.cast<double>())) throw py::value_error("settings: unknown name '" + name.cast<std::string>() + "'");
+    for (const py::handle light : lights) {
+        const auto [key, local, vector, size] = light.cast<std::tuple<std::string, bool, std::array<double, 3>, float>>();
+        frame.lights.push_back({key, local, {vector[0], vector[1], vector[2]}, size});
+    }
+    set_all(d, settings);
     return frame;
 }
 
-void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset) {
+void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::list& lights, const py::dict& settings, bool reset) {
     std::vector<Borrowed> keep;
-    const FrameInput frame = frame_input(d, inputs, outputs, camera, settings, reset, keep);
+    const FrameInput frame = frame_input(d, inputs, outputs, camera, lights, settings, reset, keep);
     py::gil_scoped_release release;
     d.denoise(frame);
 }
 
-py::list crosscheck_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::dict& settings, bool reset, const std::string& backend) {
+py::list crosscheck_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::list& lights, const py::dict& settings, bool reset,
+                          const std::string& backend) {
     std::vector<Borrowed> keep;
-    const FrameInput frame = frame_input(d, inputs, outputs, camera, settings, reset, keep);
+    const FrameInput frame = frame_input(d, inputs, outputs, camera, lights, settings, reset, keep);
     const auto other = make_cpu_backend(backend);
     std::vector<Crosscheck> results;
     {
@@ -128,19 +143,27 @@ PYBIND11_MODULE(_core, m) {
     m.def("probe", &probe, "function"_a, "inputs"_a, "outputs"_a, "backend"_a,
           "Applies a shared function of the shaders to each pixel of a float32 array (H, W, K), for tests; the names are in shaders/testing/probe.h.");
 
-    py::class_<Denoiser>(m, "Denoiser", "A denoiser family with its history on one device.")
-        .def(
-            py::init([](const std::string& family, int width, int height, const std::string& backend) { return Denoiser::make(family, width, height, make_cpu_backend(backend)); }),
-            "family"_a, "width"_a, "height"_a, "backend"_a)
-        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "settings"_a, "reset"_a,
+    py::class_<Denoiser>(m, "Denoiser", "One or more denoiser families with their history on one device.")
+        .def(py::init([](const std::vector<std::string>& families, int width, int height, const std::string& backend) {
+                 return std::make_unique<Denoiser>(families, width, height, make_cpu_backend(backend));
+             }),
+             "families"_a, "width"_a, "height"_a, "backend"_a)
+        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a,
              "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.\n\n"
              "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
-             "bool. Arguments were checked before: nothing is read or written here that does not fit.")
-        .def("crosscheck", &crosscheck_frame, "inputs"_a, "outputs"_a, "camera"_a, "settings"_a, "reset"_a, "backend"_a,
+             "bool. lights: (key, local, (x, y, z), size) each. settings: family to setting to number. Arguments were checked before:\n"
+             "nothing is read or written here that does not fit.")
+        .def("crosscheck", &crosscheck_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "backend"_a,
              "Denoises one frame like `denoise` and runs every pass on `backend` too, from the same inputs, for tests.\n\n"
              "Returns what each pass wrote, in order: \"pass\", \"image\", \"format\", \"width\", \"height\", \"channels\", and the pixels by\n"
              "this denoiser's backend (\"first\") and by the other one (\"second\") as bytes.")
-        .def("describe", &Denoiser::describe, "The page as text: passes, images, formats, bytes per pixel, memory.")
+        .def(
+            "describe",
+            [](Denoiser& d, const py::dict& settings) {
+                set_all(d, settings);
+                return d.describe();
+            },
+            "settings"_a, "The page of the last frame as text; before the first, of a typical one with these settings.")
         .def(
             "timings", [](const Denoiser& d) { return d.graph().timings(); }, "Name and milliseconds of each pass of the last frame.")
         .def(

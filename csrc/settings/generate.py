@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the C++ structs of all settings from denoise/settings.py, where they are said once. Run by the build."""
+"""Writes the C++ structs of all settings from denoise/settings.py, where they are said once. Run by the build.
+
+`Settings` holds those of a frame, which all families share; the struct of a family, its own."""
 
 import importlib.util
 import sys
@@ -44,8 +46,10 @@ def struct(name: str, fields: list) -> str:
 def main() -> None:
     """generate.py SETTINGS.PY OUTPUT.H"""
     source, target = map(Path, sys.argv[1:])
-    families = load_settings(source).FAMILIES
-    structs = "\n\n".join(struct(cls.__name__, cls.fields()) for cls in families.values())
+    settings = load_settings(source)
+    shared = settings.Settings.fields()
+    families = [(cls.__name__, [f for f in cls.fields() if f not in shared]) for cls in settings.FAMILIES.values()]
+    structs = "\n\n".join(struct(name, fields) for name, fields in [("Settings", shared), *families])
     target.write_text(
         "// Generated from denoise/settings.py by csrc/settings/generate.py; meanings and ranges are there.\n"
         "#pragma once\n#include <cstdint>\n#include <string_view>\n\n"

@@ -143,7 +143,7 @@ def frame_inputs(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], in
     refers to a virtual earlier camera and is passed on like any other: the first call of a denoiser ignores motion.
     """
     given = {keyword: arrays[name] for name, keyword in INPUTS.items() if name in arrays}
-    lobes = {keyword: FRAME_INPUTS[keyword].lobe for keyword in given}
+    lobes = {keyword: FRAME_INPUTS[keyword].signal for keyword in given}
     camera = meta["cameras"][index]
     return {
         **{keyword: array for keyword, array in given.items() if not lobes[keyword] or lobes[keyword] in given},

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs frames on two backends pass by pass, for machines without Python. Arguments: width, height, the two backends. Standard input is a list of
-//   set NAME VALUE                      a setting
+// Runs frames on two backends pass by pass, for machines without Python. Arguments: width, height, the two backends, the families.
+// Standard input is a list of
+//   set FAMILY NAME VALUE               a setting
 //   camera N1 ... N34                   world_to_view, view_to_clip, jitter of the frames that follow
+//   light KEY LOCAL X Y Z SIZE          a light of the frame that follows
 //   input NAME CHANNELS TYPE bytes      TYPE: 0 fp16, 1 fp32, 2 uint8; bytes: height * width * CHANNELS values after the line's end
 //   output NAME CHANNELS TYPE
 //   frame                               denoises; writes a line "PASS IMAGE FORMAT WIDTH HEIGHT CHANNELS" and both results for each image written
@@ -13,9 +15,9 @@
 
 int main(int argc, char** argv) try {
     using namespace denoise;
-    if (argc != 5) throw std::invalid_argument("usage: crosscheck WIDTH HEIGHT BACKEND OTHER < frames");
+    if (argc < 6) throw std::invalid_argument("usage: crosscheck WIDTH HEIGHT BACKEND OTHER FAMILY... < frames");
     const int width = std::stoi(argv[1]), height = std::stoi(argv[2]);
-    const auto denoiser = Denoiser::make("reblur", width, height, make_cpu_backend(argv[3]));
+    Denoiser denoiser({argv + 5, argv + argc}, width, height, make_cpu_backend(argv[3]));
     const auto other = make_cpu_backend(argv[4]);
 
     FrameInput frame;
@@ -38,21 +40,27 @@ int main(int argc, char** argv) try {
 
     for (std::string command; std::cin >> command;) {
         if (command == "set") {
-            std::string name;
+            std::string family, name;
             double value = 0;
-            std::cin >> name >> value;
-            if (!denoiser->set(name, value)) throw std::invalid_argument("no setting " + name);
+            std::cin >> family >> name >> value;
+            if (!denoiser.set(family, name, value)) throw std::invalid_argument(family + ": no setting " + name);
         } else if (command == "camera") {
             for (double& n : frame.camera.world_to_view) std::cin >> n;
             for (double& n : frame.camera.view_to_clip) std::cin >> n;
             for (double& n : frame.camera.jitter) std::cin >> n;
+        } else if (command == "light") {
+            Light& light = frame.lights.emplace_back();
+            std::cin >> light.key >> light.local;
+            for (double& n : light.vector) std::cin >> n;
+            std::cin >> light.size;
         } else if (command == "input") {
             frame.inputs.insert(read_array(true));
         } else if (command == "output") {
             frame.outputs.insert(read_array(false));
         } else if (command == "frame") {
-            for (const Crosscheck& c : denoiser->crosscheck(frame, *other))
+            for (const Crosscheck& c : denoiser.crosscheck(frame, *other))
                 std::cout << c.pass << ' ' << c.image << ' ' << c.format << ' ' << c.width << ' ' << c.height << ' ' << c.channels << '\n' << c.first << c.second;
+            frame.lights.clear();
             frame.inputs.clear();
             frame.outputs.clear();
             memory.clear();

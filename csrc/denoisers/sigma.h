@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// SIGMA: shadows of any number of lights, from one visibility ray per pixel and light. The page is in sigma.cpp.
+#pragma once
+#include "denoiser.h"
+
+namespace denoise {
+
+class Sigma final : public Family {
+   public:
+    std::string name() const override { return "sigma"; }
+    bool set(const std::string& setting, double value) override { return settings_.set(setting, value); }
+    void page(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides) override;
+    void example(FrameInput& input) const override;
+
+   private:
+    SigmaSettings settings_;
+};
+
+}  // namespace denoise
