@@ -18,6 +18,7 @@ from .denoiser import Memory, Reblur, Result
 from .devices import Device, devices
 from .errors import DenoiseError, DeviceError
 from .frame import Camera, Frame, InputInfo
+from .materials import compose
 from .settings import ReblurSettings
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Reblur",
     "ReblurSettings",
     "Result",
+    "compose",
     "devices",
     "materials",
 ]
