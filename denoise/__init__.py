@@ -18,6 +18,7 @@ from .denoiser import Memory, Reblur, Result, Sigma
 from .devices import Device, devices
 from .errors import DenoiseError, DeviceError
 from .frame import Camera, Frame, InputInfo, Light
+from .materials import compose
 from .settings import ReblurSettings, SigmaSettings
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Result",
     "Sigma",
     "SigmaSettings",
+    "compose",
     "devices",
     "materials",
 ]

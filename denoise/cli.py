@@ -206,12 +206,12 @@ def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row per signal and method."""
     from rich.table import Table
 
-    from denoise.metrics import COLUMNS, SIGNALS
+    from denoise.metrics import COLUMNS
 
     table = Table("signal", "method", *(title for title, _ in COLUMNS.values()))
-    for signal in (*SIGNALS, "composite"):
+    for signal in _shown_signals(scores):
         for method, score in scores.items():
-            if signal in score and signal in ("composite", *scores["denoised"]["denoised"]):
+            if signal in score:
                 cells = ((score[signal][column], form) for column, (_, form) in COLUMNS.items())
                 table.add_row(signal, method, *("-" if value is None else format(value, form) for value, form in cells))
         table.add_section()
@@ -219,19 +219,29 @@ def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _lag_tables(scores: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """The composite's lag after each change of light, one row per method."""
+    """The lag after each change of light, one row per signal and method."""
     from rich.table import Table
 
     tables = []
     for change in sorted({row["change"] for row in scores["noisy"]["lag"]}):
         rows = {method: [row for row in score["lag"] if row["change"] == change] for method, score in scores.items()}
         offsets = [row["offset"] for row in rows["noisy"]]
-        table = Table(f"lag, light changes at {change}", *(f"+{offset}" for offset in offsets))
-        for method in rows:
-            found = {row["offset"]: f"{row['composite']:.2f}" for row in rows[method]}
-            table.add_row(method, *(found.get(offset, "-") for offset in offsets))
+        table = Table(f"lag, light changes at {change}", "method", *(f"+{offset}" for offset in offsets))
+        for signal in _shown_signals(scores):
+            for method in rows:
+                found = {row["offset"]: f"{row[signal]:.2f}" for row in rows[method] if signal in row}
+                if found:
+                    table.add_row(signal, method, *(found.get(offset, "-") for offset in offsets))
+            table.add_section()
         tables.append(table)
     return tables
+
+
+def _shown_signals(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What was denoised, and the composite."""
+    return [
+        signal for signal in scores["denoised"]["signals"] if signal in ("composite", *scores["denoised"]["denoised"])
+    ]
 
 
 def _print_table(*tables: Table) -> None:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demodulation: dividing radiance by what the material does to it, so that a denoiser does not blur textures.
+"""Demodulation: radiance without what the material does to it, whose textures no denoiser then blurs; and the way back.
 
 Arrays are broadcast; the last axis of colours is RGB, and roughness and n_dot_v have the same axes without it.
-Everything is computed in float32.
+Everything but the composite is computed in float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -73,6 +76,55 @@ def demodulate(radiance: npt.NDArray[Any], factor: npt.ArrayLike) -> npt.NDArray
 def remodulate(signal: npt.NDArray[Any], factor: npt.ArrayLike) -> npt.NDArray[Any]:
     """signal * factor, the inverse of `demodulate`."""
     return _like(signal, signal * _colour(factor))
+
+
+def compose(
+    *,
+    emission: Any = None,
+    diffuse: Any = None,
+    albedo: Any = None,
+    specular: Any = None,
+    specular_factor: Any = None,
+    lights: Sequence[tuple[Any, Any]] = (),
+) -> Any:
+    """The picture: emission + diffuse * albedo + specular * specular_factor + sum of unshadowed * shadow over `lights`.
+
+    emission            (H, W, 3) radiance seen directly: emitters and sky
+    diffuse, specular   (H, W, 3) denoised radiance of the lobes
+    albedo,             (H, W, 3) what they were divided by; without, they are taken as they are, as a denoiser that was
+    specular_factor     given the factors returns them
+    lights              for each a pair: its light as it were unhidden, (H, W, 3) radiance that the surface reflects of
+                        it; and its shadow, visibility in 0..1, (H, W) or one per colour, (H, W, 3)
+
+    Radiance is linear and in any unit that all share. What is left out counts as 0. Arrays are of any kind that has
+    operators, numpy's or another, all of the same, on the same device; so is the result, (H, W, 3). float16 is summed
+    as float16: convert first if that is too coarse.
+
+    ValueError names an array of another shape, a factor without its signal, and a call without any signal.
+    """
+    images = {"emission": emission, "diffuse": diffuse, "albedo": albedo}
+    images |= {"specular": specular, "specular_factor": specular_factor}
+    images |= {f"lights[{i}]: unshadowed": unshadowed for i, (unshadowed, _) in enumerate(lights)}
+    shapes = {name: tuple(image.shape) for name, image in images.items() if image is not None}
+    if not shapes:
+        raise ValueError("compose: expected emission, diffuse, specular or lights, got none of them")
+    size = next(iter(shapes.values()))[:2]
+    for name, shape in shapes.items():
+        if shape != (*size, 3):
+            raise ValueError(f"{name}: expected {(*size, 3) if len(size) == 2 else '(H, W, 3)'}, got {shape}")
+
+    terms = [] if emission is None else [emission]
+    for signal, factor in (("diffuse", "albedo"), ("specular", "specular_factor")):
+        if signal in shapes:
+            terms.append(images[signal] * images[factor] if factor in shapes else images[signal])
+        elif factor in shapes:
+            raise ValueError(f"{factor}: given without {signal}")
+    for i, (unshadowed, shadow) in enumerate(lights):
+        shape = tuple(shadow.shape)
+        if shape not in (size, (*size, 3)):
+            raise ValueError(f"lights[{i}]: shadow: expected {size} or {(*size, 3)}, got {shape}")
+        terms.append(unshadowed * (shadow[..., None] if shape == size else shadow))
+    return reduce(add, terms)
 
 
 def _colour(value: npt.ArrayLike) -> Float32:

@@ -8,7 +8,7 @@ Needs the extra `eval` (scikit-image, flip-evaluator). Images are (H, W, 3) or (
                 `exposure` in sequence.json replaces that of the composite
     tone map    per-channel Reinhard of the exposed value, then the sRGB curve; shadow is clamped to 0..1 instead
     masks       composite: all pixels; diff, spec: surfaces that have that lobe (demodulation factor > 0.001);
-                shadow: surfaces turned to the sun
+                shadow of each light: surfaces turned to it
     mean        over the reference frames; temporal errors over those whose previous frame is one too
 
 PSNR, SSIM and FLIP of noisy demodulated signals are low by nature: the composite is what is seen. Temporal error
@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.sequences import Arrays, Sequence
+from denoise import materials
+from denoise.sequences import Arrays, Sequence, light_array, lights_with
 
 Image = NDArray[Any]
 Mask = NDArray[np.bool_]
 Scores = dict[str, Any]
 
-SIGNALS = ("diff", "spec", "shadow")
+LOBES = {"diff": "albedo", "spec": "spec_factor"}  # and what they were divided by
 # Every figure of a signal: its title in a table, with where the better lies, and how it is printed.
 COLUMNS = {
     "flip": ("FLIP ↓", ".4f"),
@@ -48,6 +49,7 @@ COLUMNS = {
 _MISS = 65504.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _MIN_PIXELS = 100  # below this a mask says nothing
+_CHANGED = 0.1  # of visibility: where it counts for the lag of a shadow
 
 
 # Display
@@ -195,16 +197,19 @@ def surfaces(frame: Mapping[str, Image], view_z_sky: float = 1e7) -> Mask:
 
 
 def noisy_signals(frame: Mapping[str, Image]) -> Arrays:
-    """The inputs of a frame as if they were results: diff, spec, and shadow = 1 where the sun was reached."""
-    signals = {name: _float(frame[name]) for name in ("diff", "spec") if name in frame}
-    if "shadow_hit" in frame:
-        signals["shadow"] = _float(frame["shadow_hit"] >= 0.99 * _MISS)
+    """The inputs of a frame as if they were results: diff, spec, and a shadow per light: what its ray brought, 0..1."""
+    signals = {name: _float(frame[name]) for name in LOBES if name in frame}
+    for light in lights_with("shadow_hit", frame):
+        colour, hit = (light_array(kind, light) for kind in ("translucency", "shadow_hit"))
+        arrived = frame[colour] if colour in frame else frame[hit] >= 0.99 * _MISS
+        signals[light_array("shadow", light)] = _float(arrived)
     return signals
 
 
 def reference_signals(frame: Mapping[str, Image]) -> Arrays:
     """The references of a frame by the name of their signal."""
-    return {name: _float(frame[f"ref_{name}"]) for name in SIGNALS if f"ref_{name}" in frame}
+    names = [*LOBES, *(light_array("shadow", light) for light in lights_with("ref_shadow", frame))]
+    return {name: _float(frame[f"ref_{name}"]) for name in names if f"ref_{name}" in frame}
 
 
 def reference_noise(frame: Mapping[str, Image], seed: int) -> Arrays:
@@ -220,15 +225,20 @@ def reference_noise(frame: Mapping[str, Image], seed: int) -> Arrays:
 
 
 def compose(frame: Mapping[str, Image], signals: Mapping[str, Image]) -> Image:
-    """emission + diff * albedo + spec * spec_factor + sun_unshadowed * shadow, (H, W, 3); what is absent counts 0."""
-    colour = np.zeros((*frame["view_z"].shape, 3), np.float32)
-    if "emission" in frame:
-        colour += _float(frame["emission"])
-    for name, factor in (("diff", "albedo"), ("spec", "spec_factor"), ("shadow", "sun_unshadowed")):
-        if name in signals and factor in frame:
-            signal = _float(signals[name])
-            colour += (signal[..., None] if signal.ndim == 2 else signal) * _float(frame[factor])
-    return colour
+    """`materials.compose` of the signals of a frame, float32 (H, W, 3); what is absent counts 0."""
+    black = np.zeros((*frame["view_z"].shape, 3), np.float32)
+    factors = {name: _float(frame[factor]) for name, factor in _factors(frame).items() if name in signals}
+    given = {name: _float(signals[name]) for name in factors}
+    return np.asarray(
+        materials.compose(
+            emission=_float(frame.get("emission", black)),
+            diffuse=given.get("diff"),
+            albedo=factors.get("diff"),
+            specular=given.get("spec"),
+            specular_factor=factors.get("spec"),
+            lights=[(factors[name], given[name]) for name in given if name not in LOBES],
+        )
+    )
 
 
 def exposures(sequence: Sequence) -> dict[str, float]:
@@ -241,7 +251,7 @@ def exposures(sequence: Sequence) -> dict[str, float]:
         for name, image in _reference_images(frame).items():
             found.setdefault(name, []).append(auto_exposure(image, surface))
     result = {name: float(np.exp(np.mean(np.log(values)))) for name, values in found.items()}
-    result["shadow"] = 1.0
+    result |= {name: 1.0 for name in result if _is_shadow(name)}
     return {**result, "composite": float(sequence.meta.get("exposure", result["composite"]))}
 
 
@@ -262,22 +272,25 @@ def reference_noise_outputs(sequence: Sequence) -> dict[int, Arrays]:
 def score(outputs: Mapping[int, Mapping[str, Image]], sequence: Sequence) -> Scores:
     """Score results against the references of a sequence.
 
-    outputs   frame number -> any of diff, spec, shadow; a signal that is absent is scored as the noisy input
+    outputs   frame number -> any of diff, spec, shadow, shadow_NAME; a signal that is absent is scored as the noisy
+              input
     sequence  with reference frames, ValueError without
 
     Returns `frames` (how many were scored) and `missing` (reference frames that outputs lack), `denoised` (the signals
     that were in outputs), `bad_values` (how many were negative or not finite; they count as 0), `exposure` per signal;
-    then for each of diff, spec, shadow, composite, as far as there are references, a dict of `COLUMNS`, where None
-    stands for "no such pixels or frames" and for an infinite PSNR; and `lag`, one row per frame after a change of
-    light: {change, frame, offset, and the lag of each signal}.
+    `signals`: diff, spec, shadow of the sun, shadow_NAME of other lights, composite, as far as there are references;
+    then for each of them a dict of `COLUMNS`, where None stands for "no such pixels or frames" and for an infinite
+    PSNR; and `lag`, one row per frame after a change of light: {change, frame, offset, and the lag of each signal}.
+    Shadows are looked at where their visibility changed by more than 0.1 on the surface that was seen before; one that
+    has no such pixels has no lag.
     """
     if not sequence.reference_frames:
         raise ValueError(f"{sequence.name}: has no reference_frames to compare with")
     exposure = exposures(sequence)
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in (*SIGNALS, "composite")}
+    rows: dict[str, list[dict[str, float]]] = {}
     result: Scores = {"frames": 0, "missing": [], "denoised": set(), "bad_values": 0, "exposure": exposure}
     lags: list[dict[str, Any]] = []
-    old: dict[int, dict[str, _Pair]] = {}
+    old: dict[int, tuple[Arrays, dict[str, _Pair]]] = {}
     before: tuple[int, Arrays, dict[str, _Pair]] | None = None
     for index in sequence.reference_frames:
         if index not in outputs:
@@ -285,7 +298,7 @@ def score(outputs: Mapping[int, Mapping[str, Image]], sequence: Sequence) -> Sco
             continue
         frame = sequence.frames[index]
         try:
-            signals, bad_values = _clean(outputs[index], frame["view_z"].shape)
+            signals, bad_values = _clean(outputs[index], frame)
         except ValueError as error:
             raise ValueError(f"frame {index}: {error}") from None
         result["frames"] += 1
@@ -293,20 +306,19 @@ def score(outputs: Mapping[int, Mapping[str, Image]], sequence: Sequence) -> Sco
         result["denoised"] |= signals.keys()
         pairs = _pairs(frame, {**noisy_signals(frame), **signals}, exposure, sequence.view_z_sky)
         for name, pair in pairs.items():
-            rows[name].append(_spatial_scores(pair))
+            rows.setdefault(name, []).append(_spatial_scores(pair))
         if before is not None and before[0] == index - 1:
             for name, scores in _temporal_scores(frame, pairs, *before[1:], sequence.view_z_sky).items():
                 rows[name][-1].update(scores)
         before = index, frame, pairs
         for change, following in pairwise([*sequence.lighting_changes, sequence.num_frames]):
             if index < change:
-                old[change] = pairs
+                old[change] = frame, pairs
             elif change in old and index < following:
                 row = {"change": change, "frame": index, "offset": index - change}
-                both = pairs.keys() & old[change].keys()
-                lags.append({**row, **{name: _pair_lag(pairs[name], old[change][name]) for name in sorted(both)}})
-    means = {name: _means(scores) for name, scores in rows.items() if scores}
-    return {**result, "denoised": sorted(result["denoised"]), **means, "lag": lags}
+                lags.append({**row, **_lags(frame, pairs, *old[change], sequence.view_z_sky)})
+    means = {name: _means(scores) for name, scores in rows.items()}
+    return {**result, "denoised": sorted(result["denoised"]), "signals": list(means), **means, "lag": lags}
 
 
 @dataclass(frozen=True)
@@ -332,18 +344,29 @@ def _pairs(
         if name not in images or (mask is not None and not mask.any()):
             continue
         exposed = [x * exposure[name] for x in (images[name], reference)]
-        shown = [np.clip(x, 0, 1) if name == "shadow" else tonemap(x) for x in exposed]
+        shown = [np.clip(x, 0, 1) if _is_shadow(name) else tonemap(x) for x in exposed]
         if mask is not None:
             shown = [np.where(mask[..., None] if x.ndim == 3 else mask, x, 0) for x in shown]
         pairs[name] = _Pair(exposed[0], exposed[1], shown[0], shown[1], mask, None if mask is None else surface)
     return pairs
 
 
+def _is_shadow(name: str) -> bool:
+    return name.split("_")[0] == "shadow"
+
+
+def _factors(frame: Mapping[str, Image]) -> dict[str, str]:
+    """Signal -> what the composite multiplies it with, as far as the frame has that."""
+    lights = lights_with("unshadowed", frame)
+    shadows = {light_array("shadow", light): light_array("unshadowed", light) for light in lights}
+    return {name: factor for name, factor in (LOBES | shadows).items() if factor in frame}
+
+
 def _signal_mask(name: str, frame: Mapping[str, Image], surface: Mask) -> Mask:
-    factor, least = {"diff": ("albedo", 1e-3), "spec": ("spec_factor", 1e-3), "shadow": ("sun_unshadowed", 0.0)}[name]
-    if factor not in frame:
+    factor = _factors(frame).get(name)
+    if factor is None:
         return surface
-    mask = surface & (frame[factor].max(axis=2) > least)
+    mask = surface & (frame[factor].max(axis=2) > (0 if _is_shadow(name) else 1e-3))
     return mask if mask.sum() > _MIN_PIXELS else surface
 
 
@@ -375,8 +398,24 @@ def _temporal_scores(
     return result
 
 
-def _pair_lag(now: _Pair, old: _Pair) -> float:
-    return lag(now.image, now.reference, old.reference, now.surface)
+def _lags(
+    frame: Arrays, pairs: Mapping[str, _Pair], old_frame: Arrays, old_pairs: Mapping[str, _Pair], view_z_sky: float
+) -> dict[str, float]:
+    """The lag of each signal."""
+    still = {**frame, "motion": np.zeros((*frame["view_z"].shape, 2), np.float32)}
+    same = reprojectable(still, old_frame, view_z_sky)
+    lags = {}
+    for name in sorted(pairs.keys() & old_pairs.keys()):
+        now, old = pairs[name], old_pairs[name]
+        mask = now.surface
+        if _is_shadow(name):
+            change = np.abs(now.shown_reference - old.reference)
+            mask = same if now.mask is None else now.mask & same
+            mask = mask & (change.max(axis=2) if change.ndim == 3 else change) > _CHANGED
+            if not mask.any():
+                continue
+        lags[name] = lag(now.image, now.reference, old.reference, mask)
+    return lags
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float | None]:
@@ -393,13 +432,14 @@ def _reference_images(frame: Mapping[str, Image]) -> Arrays:
     return {**references, "composite": colour}
 
 
-def _clean(signals: Mapping[str, Image], size: tuple[int, ...]) -> tuple[Arrays, int]:
+def _clean(signals: Mapping[str, Image], frame: Mapping[str, Image]) -> tuple[Arrays, int]:
     """The signals with 0 for values that are negative or not finite, and how many those were."""
     cleaned, count = {}, 0
-    for name in SIGNALS:
+    inputs = {**reference_signals(frame), **noisy_signals(frame)}
+    shapes = dict.fromkeys(LOBES, (*frame["view_z"].shape, 3)) | {name: image.shape for name, image in inputs.items()}
+    for name, shape in shapes.items():
         if name in signals:
             image = _float(signals[name])
-            shape = size if name == "shadow" else (*size, 3)
             if image.shape != shape:
                 raise ValueError(f"{name}: expected {shape}, got {image.shape}")
             good = np.isfinite(image) & (image >= 0)

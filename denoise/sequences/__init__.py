@@ -3,7 +3,16 @@
 
 from .npz import NpzFrames, open_sequence, write_arrays, write_json, write_sequence
 from .run import Run, choose, create, denoise_frame, denoise_sequence, open_outputs, parse_settings
-from .sequence import Arrays, Sequence, SequenceError, frame_inputs, parse_frames
+from .sequence import (
+    Arrays,
+    Sequence,
+    SequenceError,
+    frame_inputs,
+    light_array,
+    light_geometry,
+    lights_with,
+    parse_frames,
+)
 
 __all__ = [
     "Arrays",
@@ -16,6 +25,9 @@ __all__ = [
     "denoise_frame",
     "denoise_sequence",
     "frame_inputs",
+    "light_array",
+    "light_geometry",
+    "lights_with",
     "open_outputs",
     "open_sequence",
     "parse_frames",

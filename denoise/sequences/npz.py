@@ -17,7 +17,10 @@ Inputs of every frame (one sample per pixel and lobe; all but view_z may be abse
     diff_hit,       float16 (H, W)     length of the first ray of that lobe [world units]; 65504 = left the scene,
     spec_hit                           0 = no distance (no ray, or a sample below the surface)
     material_id     uint8   (H, W)     0 = sky
-    shadow_hit      float16 (H, W)     distance to the occluder of the sun; 65504 = lit, 0 = facing away
+    shadow_hit      float16 (H, W)     distance from the surface to the first thing in the way of one ray to a random point
+                                       of the sun [world units]; 65504 = lit, 0 = facing away (no ray)
+    translucency    float16 (H, W, 3)  only if things let light through: linear colour that this ray brings, 1 where lit,
+                                       0 behind opaque things and facing away
 
 For compositing and metrics:
 
@@ -26,21 +29,30 @@ For compositing and metrics:
     emission        float16 (H, W, 3)  radiance seen directly: emitters and sky
     sun_unshadowed  float16 (H, W, 3)  light of the sun without visibility
     object_id       uint16  (H, W)     0 = sky
-    colour = emission + diff * albedo + spec * spec_factor + sun_unshadowed * (shadow_hit == 65504)
+    colour = emission + diff * albedo + spec * spec_factor + sum over the lights of unshadowed * shadow
+                                       with shadow = translucency where there is one, else shadow_hit == 65504
 
 In `reference_frames` also:
 
     ref_diff, ref_spec  float16 (H, W, 3)  expectation of diff and spec on the same pixels
-    ref_shadow          float16 (H, W)     visible fraction of the sun
-    ref_color           float16 (H, W, 3)  the colour above of the three
+    ref_shadow          float16 (H, W)     visible fraction of the sun; (H, W, 3) with translucency, of each colour
+    ref_color           float16 (H, W, 3)  the colour above of these
     se_diff, se_spec    float16 (H, W)     standard error of the luminance of ref_diff and ref_spec
+
+Other lights that have a shadow of their own are spheres with names, of letters, digits and _. The arrays of a light NAME:
+
+    unshadowed_NAME, shadow_hit_NAME, translucency_NAME, ref_shadow_NAME    as those of the sun
 
 `sequence.json`, required: width, height, num_frames, cameras = one per frame of {world_to_view, view_to_clip: four
 rows of four numbers, for column vectors, not jittered; jitter: [x right, y down] in pixels, default [0, 0]}. Optional:
 format_version (absent = 1), name, fps (30), reference_frames, lighting_changes (first frames under new lighting),
-view_z_sky (1e7), exposure (of the composite, for metrics; default from the references). More entries may follow.
+view_z_sky (1e7), exposure (of the composite, for metrics; default from the references),
+sun = {direction_to_light: [x, y, z] of any length, tan_angular_radius, directions_to_light: one per frame if it moves},
+lights = {NAME: {positions: [x, y, z] per frame, radius, intensity: [r, g, b], irradiance at distance 1 facing it}}, in
+world units and world space. More entries may follow.
 
-A denoised sequence has the same file names, with `diff`, `spec`, `shadow`: what was denoised.
+A denoised sequence has the same file names, with `diff`, `spec`, `shadow` of the sun, `shadow_NAME` of other lights: what
+was denoised. A shadow is a linear visibility in 0..1, (H, W), or (H, W, 3) with translucency.
 """
 
 from __future__ import annotations
@@ -80,6 +92,7 @@ class NpzFrames(Mapping[int, Arrays]):
     folder   holds frame_%04d.npz
     indices  the frames it should hold, default those it does hold
     size     width and height that the arrays are to have, default any
+    lights   names of the lights besides the sun, whose arrays are checked too
     """
 
     def __init__(
@@ -87,9 +100,11 @@ class NpzFrames(Mapping[int, Arrays]):
         folder: str | os.PathLike[str],
         indices: Iterable[int] | None = None,
         size: tuple[int, int] | None = None,
+        lights: Iterable[str] = (),
     ) -> None:
         self.folder = folder
         self.size = size
+        self.lights = tuple(lights)
         found = (path.stem.removeprefix("frame_") for path in Path(folder).glob("frame_*.npz"))
         self._indices = sorted(indices if indices is not None else (int(i) for i in found if i.isdecimal()))
 
@@ -99,7 +114,7 @@ class NpzFrames(Mapping[int, Arrays]):
         arrays = read_arrays(path)
         if self.size:
             with _blamed(path):
-                check_arrays(arrays, *self.size)
+                check_arrays(arrays, *self.size, self.lights)
         return arrays
 
     def __contains__(self, index: object) -> bool:
@@ -118,7 +133,8 @@ def open_sequence(folder: str | os.PathLike[str]) -> Sequence:
     with _blamed(path):
         meta = json.loads(path.read_text())
         check_meta(meta)
-    return Sequence(meta, NpzFrames(folder, range(meta["num_frames"]), (meta["width"], meta["height"])))
+    size = meta["width"], meta["height"]
+    return Sequence(meta, NpzFrames(folder, range(meta["num_frames"]), size, meta.get("lights", {})))
 
 
 def frame_path(folder: str | os.PathLike[str], index: int) -> Path:
@@ -147,7 +163,7 @@ def write_sequence(
     check_meta(meta)
     count = 0
     for count, arrays in enumerate(frames, 1):
-        check_arrays(arrays, meta["width"], meta["height"])
+        check_arrays(arrays, meta["width"], meta["height"], meta.get("lights", {}))
         write_arrays(frame_path(folder, count - 1), arrays, compress=True)
     if count != meta["num_frames"]:
         raise ValueError(f"frames: expected {meta['num_frames']}, got {count}")

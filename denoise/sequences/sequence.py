@@ -7,7 +7,7 @@ The arrays and the description are documented in `denoise.sequences.npz`, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeGuard
@@ -37,14 +37,21 @@ INPUTS = {
     "material_id": "material_id",
 }
 
-_SCALARS = "view_z roughness diff_hit spec_hit shadow_hit object_id material_id ref_shadow se_diff se_spec shadow"
-_COLOURS = (
-    "normal albedo spec_factor f0 emission sun_unshadowed diff diff_dir spec spec_dir ref_diff ref_spec ref_color"
-)
+SUN = "sun"  # the name of the light whose arrays carry none
+
+_SCALARS = "view_z roughness diff_hit spec_hit object_id material_id se_diff se_spec"
+_COLOURS = "normal albedo spec_factor f0 emission diff diff_dir spec spec_dir ref_diff ref_spec ref_color"
 _TRAILING: dict[str, tuple[tuple[int, ...], ...]] = {
     **dict.fromkeys(_SCALARS.split(), ((),)),
     **dict.fromkeys(_COLOURS.split(), ((3,),)),
     "motion": ((2,), (3,)),
+}
+_TRAILING_OF_LIGHTS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "unshadowed": ((3,),),
+    "shadow_hit": ((),),
+    "translucency": ((3,),),
+    "ref_shadow": ((), (3,)),
+    "shadow": ((), (3,)),
 }
 
 
@@ -96,11 +103,50 @@ class Sequence:
         """First frames under new lighting, in order."""
         return sorted(self.meta.get("lighting_changes", []))
 
+    @property
+    def lights(self) -> list[str]:
+        """Names of the lights that have signals of their own, "sun" first."""
+        return [*([SUN] if "sun" in self.meta else []), *self.meta.get("lights", {})]
 
-def check_arrays(arrays: Mapping[str, NDArray[Any]], width: int, height: int) -> None:
-    """Raise ValueError unless every array that the format knows has its shape; others are left alone."""
+
+def light_array(kind: str, light: str) -> str:
+    """What an array of a light is called; kind: unshadowed, shadow_hit, translucency, ref_shadow or shadow."""
+    if light == SUN:
+        return "sun_unshadowed" if kind == "unshadowed" else kind
+    return f"{kind}_{light}"
+
+
+def lights_with(kind: str, arrays: Iterable[str]) -> list[str]:
+    """The lights that have an array of a kind (not: shadow, which others begin with) among those named; sun first."""
+    names = list(arrays)
+    lamps = [name.removeprefix(f"{kind}_") for name in names if name.startswith(f"{kind}_")]
+    return [SUN, *lamps] if light_array(kind, SUN) in names else lamps
+
+
+def light_geometry(meta: Mapping[str, Any], light: str, index: int) -> dict[str, Any]:
+    """Where a light is at frame `index`.
+
+    Of the sun: direction (3 numbers, towards it, of any length) and tan_angular_radius; of others: position (3 numbers)
+    and radius, both in world units.
+    """
+    if light == SUN:
+        sun = meta["sun"]
+        directions = sun.get("directions_to_light")
+        direction = directions[index] if directions else sun["direction_to_light"]
+        return {"direction": tuple(direction), "tan_angular_radius": sun["tan_angular_radius"]}
+    lamp = meta["lights"][light]
+    return {"position": tuple(lamp["positions"][index]), "radius": lamp["radius"]}
+
+
+def check_arrays(arrays: Mapping[str, NDArray[Any]], width: int, height: int, lights: Iterable[str] = ()) -> None:
+    """Raise ValueError unless every array that the format knows has its shape; others are left alone.
+
+    lights  names of the lights besides the sun
+    """
+    kinds = _TRAILING_OF_LIGHTS.items()
+    known = _TRAILING | {light_array(kind, light): shapes for light in (SUN, *lights) for kind, shapes in kinds}
     for name, array in arrays.items():
-        shapes = [(height, width, *trailing) for trailing in _TRAILING.get(name, ())]
+        shapes = [(height, width, *trailing) for trailing in known.get(name, ())]
         if shapes and array.shape not in shapes:
             raise ValueError(f"{name}: expected {' or '.join(map(str, shapes))}, got {array.shape}")
 
@@ -134,6 +180,31 @@ def check_meta(meta: Mapping[str, Any]) -> None:
             if _number_shape(value) != shape:
                 wanted = "4 rows of 4 numbers" if len(shape) == 2 else "2 numbers"
                 raise ValueError(f"cameras[{index}].{key}: expected {wanted}, got {value!r}")
+    _check_lights(meta, last + 1)
+
+
+def _check_lights(meta: Mapping[str, Any], count: int) -> None:
+    sun, lights = meta.get("sun"), meta.get("lights", {})
+    if sun is not None:
+        _check_entry(sun, "sun", "direction_to_light", (3,))
+        _check_entry(sun, "sun", "tan_angular_radius", ())
+        if "directions_to_light" in sun:
+            _check_entry(sun, "sun", "directions_to_light", (count, 3))
+    if not isinstance(lights, Mapping):
+        raise ValueError(f"lights: expected an object, got {lights!r}")
+    for name, light in lights.items():
+        # No name may make one of its arrays look like another one's: `shadow_hit` is no output of a light "hit".
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name) or name == SUN or re.match("hit(_|$)", name):
+            raise ValueError(f"lights: expected names of letters, digits and _, not sun or hit, got {name!r}")
+        _check_entry(light, f"lights.{name}", "positions", (count, 3))
+        _check_entry(light, f"lights.{name}", "radius", ())
+
+
+def _check_entry(entry: object, owner: str, key: str, shape: tuple[int, ...]) -> None:
+    value = entry.get(key) if isinstance(entry, Mapping) else None
+    if _number_shape(value) != shape:
+        wanted = {(): "a number", (3,): "3 numbers"}.get(shape, f"one row of 3 numbers per frame, {shape[0]} in all")
+        raise ValueError(f"{owner}.{key}: expected {wanted}, got {value!r}")
 
 
 def frame_inputs(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], index: int) -> dict[str, Any]:

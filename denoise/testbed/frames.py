@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.sequences import Arrays, Sequence
+from denoise.metrics import compose, reference_signals
+from denoise.sequences import Arrays, Sequence, light_array
 
 from . import scenes as _scenes
 from .brdf import directional_albedo
 from .gbuffer import SKY_Z, Eye, Guides, primary
-from .geometry import World, material_names, pack
-from .scene import Camera, Scene, View
+from .geometry import World, light_names, material_names, pack
+from .scene import BLACK, Camera, Scene, View
 from .tracer import CLAMP, MISS, Signals, Surfaces, lobes
 
 ALBEDO_FLOOR = 0.02
@@ -60,34 +61,36 @@ def render(
     jitter             overrides the scene's choice whether rays leave pixel centres
     threads            default: all usable cores
 
-    `sun_unshadowed`, `shadow_hit` and `ref_shadow` are there if the scene has a sun.
+    `sun_unshadowed`, `shadow_hit` and `ref_shadow` are there if the scene has a sun, those with its name for each lamp;
+    `translucency` of all lights, and three channels in `ref_shadow`, if something in the scene lets their light through.
     """
     scene = get_scene(scene)
     world, hits, found = _primary(scene, frame, width, height, jitter, False, threads)
     arrays = _guide_arrays(found, hits)
     _set_factors(arrays, hits)
-    lit = scene.at(frame).sun is not None
+    view = scene.at(frame)
+    lights = light_names(view)
+    translucent = any(shape.material.transmission != BLACK for shape in view.shapes)
 
-    noisy = _signals(world, hits, seed, frame, 0, threads)
+    noisy = _signals(world, hits, len(lights), seed, frame, 0, threads)
     arrays["diff"], arrays["spec"] = _half(noisy.diff), _half(noisy.spec)
     arrays["diff_hit"], arrays["spec_hit"] = _half(noisy.diff_hit), _half(noisy.spec_hit)
-    if lit:
-        arrays["sun_unshadowed"] = _half(found.sun_unshadowed)
-        arrays["shadow_hit"] = _half(noisy.shadow_hit)
+    for k, light in enumerate(lights):
+        arrays[light_array("unshadowed", light)] = _half(found.unshadowed[k])
+        arrays[light_array("shadow_hit", light)] = _half(noisy.shadow_hit[k])
+        if translucent:
+            arrays[light_array("translucency", light)] = _half(noisy.shadow[k])
 
     if reference_samples:
         n = reference_samples
-        sums = _signals(world, hits, seed, frame, n, threads)
+        sums = _signals(world, hits, len(lights), seed, frame, n, threads)
         arrays["ref_diff"], arrays["ref_spec"] = _half(sums.diff / n), _half(sums.spec / n)
         arrays["se_diff"] = _half(_standard_error(sums.diff, sums.diff_squared, n))
         arrays["se_spec"] = _half(_standard_error(sums.spec, sums.spec_squared, n))
-        color = arrays["ref_diff"] * arrays["albedo"].astype(np.float32)
-        color += arrays["ref_spec"] * arrays["spec_factor"].astype(np.float32)
-        color += arrays["emission"]
-        if lit:
-            arrays["ref_shadow"] = _half(sums.shadow / n)
-            color += arrays["sun_unshadowed"] * arrays["ref_shadow"][..., None].astype(np.float32)
-        arrays["ref_color"] = _half(color)
+        for k, light in enumerate(lights):
+            shadow = sums.shadow[k] if translucent else sums.shadow[k, ..., 0]
+            arrays[light_array("ref_shadow", light)] = _half(shadow / n)
+        arrays["ref_color"] = _half(compose(arrays, reference_signals(arrays)))
     return arrays
 
 
@@ -153,6 +156,7 @@ def metadata(
     """Contents of sequence.json."""
     scene = get_scene(scene)
     count = scene.num_frames if frames is None else frames
+    views = [scene.at(f) for f in range(count)]
     view = scene.at(0)
     meta: dict[str, Any] = {
         "name": scene.name,
@@ -166,8 +170,8 @@ def metadata(
         "renderer": "denoise.testbed",
         "handedness": "world right-handed, y up; view x right, y up, z forward; pixel y down; clip depth 0..1",
         "cameras": [
-            {**_camera(scene.at(f).camera, width, height), "jitter": list(_jitter(scene, f, jitter))}
-            for f in range(count)
+            {**_camera(shown.camera, width, height), "jitter": list(_jitter(scene, f, jitter))}
+            for f, shown in enumerate(views)
         ],
         "camera_before_first": _camera(scene.at(-1).camera, width, height),
         "view_z_sky": SKY_Z,
@@ -184,6 +188,18 @@ def metadata(
             "direction_to_light": list(view.sun.direction_to_light),
             "tan_angular_radius": view.sun.tan_angular_radius,
             "irradiance": list(view.sun.irradiance),
+        }
+        directions = [list(shown.sun.direction_to_light) for shown in views if shown.sun]
+        if any(direction != directions[0] for direction in directions):
+            meta["sun"]["directions_to_light"] = directions
+    if view.lamps:
+        meta["lights"] = {
+            lamp.name: {
+                "positions": [list(shown.lamps[i].position) for shown in views],
+                "radius": lamp.radius,
+                "intensity": list(lamp.intensity),
+            }
+            for i, lamp in enumerate(view.lamps)
         }
     return meta
 
@@ -222,6 +238,8 @@ def _primary(
     view, before = scene.at(frame), scene.at(frame - 1)
     if [s.kind for s in view.shapes] != [s.kind for s in before.shapes]:
         raise ValueError(f"scene {scene.name}: frames {frame - 1} and {frame} differ in their shapes")
+    if light_names(view) != light_names(scene.at(0)):
+        raise ValueError(f"scene {scene.name}: frames 0 and {frame} differ in their lights")
     world, previous = pack(scene, view), pack(scene, before)
     eye, previous_eye = _eye(view, width, height), _eye(before, width, height)
     offset = _jitter(scene, frame, jitter)
@@ -248,7 +266,7 @@ def _primary(
         normal=numbers(3),
         motion=numbers(3),
         emission=numbers(3),
-        sun_unshadowed=numbers(3),
+        unshadowed=np.zeros((len(light_names(view)), height, width, 3)),
         object_id=integers(),
         material_id=integers(),
         disoccluded=np.zeros((height, width), np.bool_),
@@ -262,10 +280,11 @@ def _primary(
 
 
 def _signals(
-    world: World, hits: Surfaces, seed: int, frame: int, reference_samples: int, threads: int | None
+    world: World, hits: Surfaces, lights: int, seed: int, frame: int, reference_samples: int, threads: int | None
 ) -> Signals:
     height, width = hits.shape.shape
-    out = Signals(*np.zeros((2, height, width, 3)), *np.zeros((6, height, width)))
+    colour, number = np.zeros((2, height, width, 3)), np.zeros((4, height, width))
+    out = Signals(*colour, *number, *(np.zeros((lights, height, width, *channels)) for channels in ((3,), ())))
     _in_threads(lambda y0, y1: lobes(world, hits, seed, frame, reference_samples, out, y0, y1), height, threads)
     return out
 

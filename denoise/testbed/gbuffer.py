@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import geometry as g
-from .geometry import World, nearest, surface, world_normal
+from .geometry import World, nearest, off_surface, surface, world_normal
 from .kernels import Vec, along, compiled, dot, kernel, length, luminance, normalized, put, scale, sub
-from .tracer import Surfaces, emission, material, sky, sunlight
+from .tracer import Surfaces, material, radiance, sky, unshadowed
 
 SKY_Z = 1e7
 
@@ -29,13 +29,13 @@ class Eye(NamedTuple):
 
 
 class Guides(NamedTuple):
-    """Arrays of one frame; (H, W[, 3])."""
+    """Arrays of one frame; (H, W[, 3]), for each light where it says so."""
 
     view_z: NDArray[np.float64]
     normal: NDArray[np.float64]
     motion: NDArray[np.float64]
     emission: NDArray[np.float64]
-    sun_unshadowed: NDArray[np.float64]
+    unshadowed: NDArray[np.float64]  # (lights, H, W, 3)
     object_id: NDArray[np.int64]
     material_id: NDArray[np.int64]
     disoccluded: NDArray[np.bool_]
@@ -96,7 +96,7 @@ def primary(
                     previous, previous_eye.position, old_position
                 )
 
-            emitted = emission(world, s, n_local)
+            emitted = radiance(world, s, n_local)
             put(out.emission, y, x, emitted)
             if luminance(emitted) > 0.0:
                 hits.shape[y, x], hits.roughness[y, x] = -1, 1.0
@@ -110,7 +110,9 @@ def primary(
             put(hits.albedo, y, x, albedo)
             put(hits.f0, y, x, f0)
             hits.roughness[y, x] = roughness if luminance(f0) > 0.0 else 1.0
-            put(out.sun_unshadowed, y, x, sunlight(world, n, to_eye, albedo, f0, roughness))
+            origin = off_surface(position, n)
+            for k in range(world.light_count):
+                put(out.unshadowed[k], y, x, unshadowed(world, k, origin, n, to_eye, albedo, f0, roughness))
 
 
 @compiled

@@ -20,7 +20,8 @@ from .textures import NAMES
 
 SHAPES = 128  # most shapes of a scene, padding included: the nearest one's number is kept in 7 bits of its distance
 LANES = 16  # shapes of a kind are padded to a multiple of this
-LIGHTS = 16  # most emitters of a scene
+EMITTERS = 16  # most of a scene
+LIGHTS = 8  # most of a scene: the sun and lamps
 OFFSET = 2e-4  # metres by which a ray starts off the surface
 NOTHING = 1e30  # distance of a miss
 
@@ -31,19 +32,25 @@ ZERO, ONE, SMALL, FAR = (cast(float, np.float32(x)) for x in (0, 1, 1e-12, NOTHI
 TO_LOCAL, TO_WORLD, HALF_SIZE, OBJECT, MATERIAL, POWER, SHAPE_COLUMNS = 0, 12, 24, 27, 28, 29, 30
 
 # Columns of `World.materials`: as in `scene.Material`, but for the number of the texture.
-COLOR, COLOR2, ROUGHNESS, METAL, F0, TEXTURE, SCALE, EMISSION, MATERIAL_COLUMNS = 0, 3, 6, 8, 9, 10, 11, 12, 15
+COLOR, COLOR2, ROUGHNESS, METAL, F0, TEXTURE, SCALE, EMISSION, TRANSMISSION = 0, 3, 6, 8, 9, 10, 11, 12, 15
+MATERIAL_COLUMNS = 18
 
 # Rows of `World.surroundings`.
-ZENITH, HORIZON, GROUND, SUN_DIRECTION, SUN_IRRADIANCE, SUN_SIZE = range(6)
+ZENITH, HORIZON, GROUND = range(3)
+
+# Columns of `World.lights`: position in metres, or direction to a sun; whether it is a lamp; irradiance, of a lamp that
+# at 1 m; radius of a lamp in metres, or tangent of a sun's angular radius.
+PLACE, LOCAL, IRRADIANCE, SIZE, LIGHT_COLUMNS = 0, 3, 4, 7, 8
 
 WORLD = np.dtype(
     [
         ("lanes", np.float32, (12, SHAPES)),
         ("shapes", np.float64, (SHAPES, SHAPE_COLUMNS)),
         ("materials", np.float64, (SHAPES, MATERIAL_COLUMNS)),
-        ("surroundings", np.float64, (6, 3)),
-        ("lights", np.int64, LIGHTS),
-        *((name, np.int64) for name in ("light_count", "boxes", "spheres", "cylinders", "bounces")),
+        ("surroundings", np.float64, (3, 3)),
+        ("emitters", np.int64, EMITTERS),
+        ("lights", np.float64, (LIGHTS, LIGHT_COLUMNS)),
+        *((name, np.int64) for name in ("emitter_count", "light_count", "boxes", "spheres", "cylinders", "bounces")),
     ]
 )
 
@@ -57,8 +64,10 @@ class World(Protocol):
     lanes: NDArray[np.float32]  # world to shape: for each entry of the matrix, row after row, all shapes
     shapes: NDArray[np.float64]
     materials: NDArray[np.float64]
-    surroundings: NDArray[np.float64]  # without a sun, its rows are 0
-    lights: NDArray[np.int64]  # the shapes that emit
+    surroundings: NDArray[np.float64]
+    emitters: NDArray[np.int64]  # the shapes that emit
+    lights: NDArray[np.float64]  # sun and lamps, in the order of `light_names`
+    emitter_count: int
     light_count: int
     boxes: int  # shapes below are boxes
     spheres: int  # from there to below here they are spheres
@@ -67,7 +76,7 @@ class World(Protocol):
 
 
 def pack(scene: Scene, view: View) -> World:
-    """The arrays for a view. ValueError if it holds too many shapes or an emitter of a kind that can't emit."""
+    """The arrays for a view. ValueError if it holds too many shapes or lights or a shape that can't emit but does."""
     order: list[int | None] = []
     ends = []
     for kind in ("box", "sphere", "cylinder"):
@@ -96,16 +105,21 @@ def pack(scene: Scene, view: View) -> World:
             material = names.index(shape.material.name)
             row[OBJECT:SHAPE_COLUMNS] = i + 1, material, _power(scene, shape)
             world["materials"][material] = _material_row(shape.material)
-    lights = np.flatnonzero(shapes[:, POWER])
-    if len(lights) > LIGHTS:
-        raise ValueError(f"scene {scene.name}: {len(lights)} emitters are more than {LIGHTS}")
-    world["lights"][: len(lights)] = lights
+    emitters = np.flatnonzero(shapes[:, POWER])
+    if len(emitters) > EMITTERS:
+        raise ValueError(f"scene {scene.name}: {len(emitters)} emitters are more than {EMITTERS}")
+    world["emitters"][: len(emitters)] = emitters
+    world["emitter_count"] = len(emitters)
 
-    world["surroundings"][:3] = view.sky.zenith, view.sky.horizon, view.sky.ground
+    lights = [(*lamp.position, 1.0, *lamp.intensity, lamp.radius) for lamp in view.lamps]
     if view.sun:
         direction = np.array(view.sun.direction_to_light) / np.linalg.norm(view.sun.direction_to_light)
-        world["surroundings"][3:] = direction, view.sun.irradiance, (view.sun.tan_angular_radius, 0, 0)
+        lights.insert(0, (*direction, 0.0, *view.sun.irradiance, view.sun.tan_angular_radius))
+    if len(lights) > LIGHTS:
+        raise ValueError(f"scene {scene.name}: {len(lights)} lights are more than {LIGHTS}")
+    world["lights"][: len(lights)] = np.reshape(lights, (-1, LIGHT_COLUMNS))
     world["light_count"] = len(lights)
+    world["surroundings"] = view.sky.zenith, view.sky.horizon, view.sky.ground
     world["boxes"], world["spheres"], world["cylinders"] = ends
     world["bounces"] = scene.bounces
     return cast(World, world)
@@ -115,7 +129,8 @@ def _material_row(m: Material) -> list[float]:
     color2 = m.color if m.color2 is None else m.color2
     roughness2 = m.roughness if m.roughness2 is None else m.roughness2
     texture = NAMES.index(m.texture)
-    return [*m.color, *color2, m.roughness, roughness2, m.metal, m.f0, texture, m.scale, *m.emission]
+    values = [*m.color, *color2, m.roughness, roughness2, m.metal, m.f0, texture, m.scale]
+    return [*values, *m.emission, *m.transmission]
 
 
 def material_names(view: View) -> list[str]:
@@ -123,11 +138,16 @@ def material_names(view: View) -> list[str]:
     return list(dict.fromkeys(shape.material.name for shape in view.shapes))
 
 
+def light_names(view: View) -> list[str]:
+    """Names of the lights that have signals of their own, in the order of `World.lights`."""
+    return [*(["sun"] if view.sun else []), *(lamp.name for lamp in view.lamps)]
+
+
 def _power(scene: Scene, shape: Shape) -> float:
-    """Emitted power, but for a factor pi."""
+    """Emitted power that paths find, but for a factor pi."""
     light = float(np.dot(shape.material.emission, (0.2126, 0.7152, 0.0722)))
     x, y, z = np.linalg.norm(shape.to_world[:3, :3], axis=0)
-    if light == 0.0:
+    if light == 0.0 or shape.material.glow:
         return 0.0
     if shape.kind == "box":
         return light * float(4 * x * y)

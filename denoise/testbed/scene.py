@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The language scenes are written in: materials, shapes with their place in the world, a camera, a sky and a sun.
+"""The language scenes are written in: materials, shapes with their place in the world, a camera, a sky, sun and lamps.
 
 World space is right-handed with +Y up, in metres. A scene is described whole for each frame by a function of the frame
 number, so motion is what differs between the descriptions of two frames; shapes and materials keep their order.
@@ -25,16 +25,19 @@ BLACK: Rgb = (0.0, 0.0, 0.0)
 class Material:
     """What a surface is made of; its name is its identity, so values may change from frame to frame.
 
-    color       diffuse albedo, for a metal the reflectance at normal incidence; [0, 1]
-    color2      what the texture paints over it, default the same
-    roughness   linear roughness, the square root of GGX's alpha; [0.04, 1]
-    roughness2  where the texture paints, default the same
-    metal       metals reflect specularly only
-    f0          reflectance of a dielectric at normal incidence; 0 = no specular lobe
-    texture     a name of `textures.NAMES`
-    scale       cells of the texture per metre; on spheres and cylinders the surface counts as 8 m around, so that
-                textures close up if the scale is a multiple of 1/4
-    emission    radiance. Emitters are spheres, and boxes, which emit from their local +z face; they reflect nothing
+    color         diffuse albedo, for a metal the reflectance at normal incidence; [0, 1]
+    color2        what the texture paints over it, default the same
+    roughness     linear roughness, the square root of GGX's alpha; [0.04, 1]
+    roughness2    where the texture paints, default the same
+    metal         metals reflect specularly only
+    f0            reflectance of a dielectric at normal incidence; 0 = no specular lobe
+    texture       a name of `textures.NAMES`
+    scale         cells of the texture per metre; on spheres and cylinders the surface counts as 8 m around, so that
+                  textures close up if the scale is a multiple of 1/4
+    emission      radiance. Emitters are spheres, and boxes, which emit from their local +z face; they reflect nothing
+    glow          only the camera sees the emission: the bulb of a `Lamp`, which is what lights
+    transmission  the part of the light of sun and lamps that goes through a shape, straight; [0, 1]. All other rays
+                  take it for opaque
     """
 
     name: str
@@ -47,6 +50,8 @@ class Material:
     texture: str = "plain"
     scale: float = 1.0
     emission: Rgb = BLACK
+    glow: bool = False
+    transmission: Rgb = BLACK
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,30 @@ class Sun:
 
 
 @dataclass(frozen=True)
+class Lamp:
+    """A sphere that lights but isn't seen and hides nothing; a bulb that glows may stand in it.
+
+    name       part of the names of its arrays; letters, digits and _
+    position   of its centre
+    radius     metres
+    intensity  irradiance at 1 m, facing it; it falls with the square of the distance
+    """
+
+    name: str
+    position: Point
+    radius: float
+    intensity: Rgb
+
+
+@dataclass(frozen=True)
 class View:
-    """All there is at one frame."""
+    """All there is at one frame. Sun and lamps are not gathered by the rays of the lobes: each has its own signal."""
 
     camera: Camera
     shapes: list[Shape]
     sky: Sky = Sky()
     sun: Sun | None = None
+    lamps: tuple[Lamp, ...] = ()
 
 
 @dataclass(frozen=True)

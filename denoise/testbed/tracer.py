@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Light along paths: what arrives at a primary hit by its diffuse and its specular lobe.
+"""Light along paths: what arrives at a primary hit by its diffuse and its specular lobe; and the shadows there.
 
 Noisy signals follow one ray per pixel and lobe, which alone finds the sky and the emitters; from the next vertices on,
-emitters and sun are also sampled, weighted by the balance heuristic. References follow many such rays, and sample the
-emitters at the primary hit too: the same expectation with less noise.
+emitters are also sampled, weighted by the balance heuristic. References follow many such rays, and sample the emitters
+at the primary hit too: the same expectation with less noise. Lights, which are the sun and lamps, are no shapes: rays
+towards them find what hides them, at the primary hit for a signal of their own.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from .kernels import (
 )
 from .textures import MEANS, PLAIN, texture
 
-BLACK = 0.0, 0.0, 0.0
+BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 MISS = 65504.0  # hit distance of a ray that leaves the scene
 CERTAIN = 1e30  # density of a direction that no other technique could have chosen
 CLAMP = 40.0  # luminance that a path may bring from beyond its first hit
@@ -53,8 +54,9 @@ SPREAD = 0.01, 0.5  # texture footprint per metre that a ray goes: of mirrors, a
 # Random choices, numbered: of a vertex, and the signals of a pixel. (NumPy's integers spare compilations: numba makes a
 # version of a function for each literal.)
 CHOICES = 8
-LOBE, LOBE_U, LOBE_W, LIGHT_U, LIGHT_W, SUN_U, SUN_W, SURVIVAL = np.arange(CHOICES, dtype=np.uint64)
-DIFFUSE, SPECULAR, SUN = np.arange(3, dtype=np.uint64)
+LOBE, LOBE_U, LOBE_W, EMITTER_U, EMITTER_W, LIGHT_U, LIGHT_W, SURVIVAL = np.arange(CHOICES, dtype=np.uint64)
+DIFFUSE, SPECULAR, SHADOW = np.arange(3, dtype=np.uint64)  # the shadows of all lights are the last
+PANES = 8  # of glass that a ray to a light goes through
 
 
 class Surfaces(NamedTuple):
@@ -72,7 +74,7 @@ class Surfaces(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What was found, as sums over the samples; float64, (H, W[, 3])."""
+    """What was found, as sums over the samples; float64, (H, W[, 3]), for each light where it says so."""
 
     diff: NDArray[np.float64]
     spec: NDArray[np.float64]
@@ -80,15 +82,15 @@ class Signals(NamedTuple):
     spec_squared: NDArray[np.float64]
     diff_hit: NDArray[np.float64]  # of the last sample
     spec_hit: NDArray[np.float64]
-    shadow: NDArray[np.float64]  # samples that saw the sun
-    shadow_hit: NDArray[np.float64]  # of the last sample
+    shadow: NDArray[np.float64]  # (lights, H, W, 3): what part of each light arrives
+    shadow_hit: NDArray[np.float64]  # (lights, H, W): of the last sample
 
 
 @kernel
 def lobes(
     world: World, hits: Surfaces, seed: int, frame: int, reference_samples: int, out: Signals, y0: int, y1: int
 ) -> None:
-    """Follow a ray of each lobe, and one to the sun, at each pixel of the rows y0 <= y < y1.
+    """Follow a ray of each lobe, and one to each light, at each pixel of the rows y0 <= y < y1.
 
     seed, frame        choose the random numbers, together with the pixel
     reference_samples  0 for noise; else follow so many, and sample the emitters at the primary hit too; the first
@@ -97,7 +99,6 @@ def lobes(
     reference, samples = reference_samples > 0, max(reference_samples, 1)
     key = hashed(hashed(np.uint64(seed), frame), reference)
     width = hits.shape.shape[1]
-    sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
     for y in range(y0, y1):
         for x in range(width):
             if hits.shape[y, x] < 0:
@@ -118,12 +119,13 @@ def lobes(
                     light, hit = specular_sample(world, origin, n, v, f0, alpha, hashed(pixel, SPECULAR), i, reference)
                     accumulate(out.spec, out.spec_squared, y, x, mul(light, share))
                     out.spec_hit[y, x] = hit
-            if dot(n, sun) > 0.0:
-                for i in range(samples):
-                    u, w = even(hashed(pixel, SUN), SUN_U, SUN_W, i)
-                    hit = sun_distance(world, origin, u, w)
-                    out.shadow[y, x] += 1.0 if hit == MISS else 0.0
-                    out.shadow_hit[y, x] = hit
+            for k in range(world.light_count):
+                if dot(n, towards_light(world, k, origin)[0]) > 0.0:
+                    for i in range(samples):
+                        u, w = even(hashed(pixel, SHADOW + np.uint64(k)), LIGHT_U, LIGHT_W, i)
+                        passed, hit = shadow(world, k, origin, u, w)
+                        put(out.shadow[k], y, x, add(at(out.shadow[k], y, x), passed))
+                        out.shadow_hit[k, y, x] = hit
 
 
 @compiled
@@ -147,8 +149,8 @@ def diffuse_sample(world: World, origin: Vec, n: Vec, key: Int, i: int, referenc
         world, origin, to_world(d, n), density if reference else CERTAIN, hashed(key, CHOICES + i), ROUGH
     )
     if reference:
-        u, w = even(key, LIGHT_U, LIGHT_W, i)
-        emitted, direction, p = sampled_light(world, origin, u, w)
+        u, w = even(key, EMITTER_U, EMITTER_W, i)
+        emitted, direction, p = sampled_emitter(world, origin, u, w)
         density = max(dot(direction, n), 0.0) / pi
         light = add(light, scale(emitted, density / (p + density + 1e-30)))
     return light, hit
@@ -177,8 +179,8 @@ def specular_sample(
         )
         light = scale(mul(found, value), 1.0 / density)
     if reference:
-        u, w = even(key, LIGHT_U, LIGHT_W, i)
-        emitted, direction, p = sampled_light(world, origin, u, w)
+        u, w = even(key, EMITTER_U, EMITTER_W, i)
+        emitted, direction, p = sampled_emitter(world, origin, u, w)
         d = to_local(direction, n)
         if p > 0.0 and d[2] > HORIZON:
             value, density = specular(v, d, f0, alpha)
@@ -215,7 +217,7 @@ def incoming(
             light = emission(world, s, n_local)
             ends = luminance(light) > 0.0
             if ends:
-                light = scale(light, density / (density + light_density(world, s, origin, direction, t)))
+                light = scale(light, density / (density + emitter_density(world, s, origin, direction, t)))
         if bounce == 0:
             seen = light
             first = t if s >= 0 else MISS
@@ -254,17 +256,21 @@ def incoming(
 def direct(
     world: World, origin: Vec, n: Vec, v: Vec, albedo: Vec, f0: Vec, alpha: float, mirror: float, key: Int
 ) -> Vec:
-    """What a later vertex reflects of a random point on an emitter, and of the sun."""
+    """What a later vertex reflects of a random point on an emitter, and of a random point of each light."""
     light = BLACK
-    emitted, to_light, p = sampled_light(world, origin, uniform(key, LIGHT_U), uniform(key, LIGHT_W))
-    d = to_local(to_light, n)
+    emitted, to_emitter, p = sampled_emitter(world, origin, uniform(key, EMITTER_U), uniform(key, EMITTER_W))
+    d = to_local(to_emitter, n)
     if p > 0.0 and d[2] > HORIZON:
         value, density = scattering(v, d, albedo, f0, alpha, mirror)
         light = scale(mul(emitted, value), 1.0 / (p + density))
-    sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
-    if dot(sun, n) > HORIZON and sun_distance(world, origin, uniform(key, SUN_U), uniform(key, SUN_W)) == MISS:
-        value, _ = scattering(v, to_local(sun, n), albedo, f0, sun_width(world, alpha), mirror)
-        light = add(light, mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0)))
+    for k in range(world.light_count):
+        to_light, size, irradiance = towards_light(world, k, origin)
+        if dot(to_light, n) > HORIZON:
+            light_key = hashed(key, CHOICES + k)
+            passed, _ = shadow(world, k, origin, uniform(light_key, LIGHT_U), uniform(light_key, LIGHT_W))
+            if luminance(passed) > 0.0:
+                value, _ = scattering(v, to_local(to_light, n), albedo, f0, widened(alpha, size), mirror)
+                light = add(light, mul(mul(value, irradiance), passed))
     return light
 
 
@@ -315,11 +321,17 @@ def material(world: World, s: int, p_local: Vec, n_local: Vec, footprint: float)
 
 
 @compiled
-def emission(world: World, s: int, n_local: Vec) -> Vec:
-    """Radiance that a shape emits: a box only from its +z face."""
-    if world.shapes[s, g.POWER] == 0.0 or (s < world.boxes and n_local[2] < 0.5):
+def radiance(world: World, s: int, n_local: Vec) -> Vec:
+    """What a shape emits: a box only from its +z face."""
+    if s < world.boxes and n_local[2] < 0.5:
         return BLACK
     return triple(world.materials, int(world.shapes[s, g.MATERIAL]), g.EMISSION)
+
+
+@compiled
+def emission(world: World, s: int, n_local: Vec) -> Vec:
+    """The radiance that lights: what only glows does not."""
+    return radiance(world, s, n_local) if world.shapes[s, g.POWER] > 0.0 else BLACK
 
 
 @compiled
@@ -332,15 +344,15 @@ def sky(world: World, direction: Vec) -> Vec:
 
 
 @compiled
-def sampled_light(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, Vec, float]:
+def sampled_emitter(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, Vec, float]:
     """A point on an emitter, seen from `origin`: radiance that arrives, direction, and its density; 0 if hidden."""
     nothing = BLACK, (0.0, 0.0, 1.0), 0.0
-    if world.light_count == 0:
+    if world.emitter_count == 0:
         return nothing
     left = u * total_importance(world, origin)
-    s, weight = world.lights[0], 0.0
-    for k in range(world.light_count):
-        s = world.lights[k]
+    s, weight = world.emitters[0], 0.0
+    for k in range(world.emitter_count):
+        s = world.emitters[k]
         weight = importance(world, s, origin)
         if left < weight:
             break
@@ -351,14 +363,14 @@ def sampled_light(world: World, origin: Vec, u: float, w: float) -> tuple[Vec, V
         direction = normalized(sub(target, origin))
     else:
         path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
-        z = 1.0 - w * cone_size(world, s, path)
+        z = 1.0 - w * cone_size(dot(path, path), world.shapes[s, g.HALF_SIZE] ** 2)
         radius, phi = sqrt(max(1.0 - z * z, 0.0)), 2.0 * pi * u
         direction = to_world((radius * cos(phi), radius * sin(phi), z), normalized(path))
     hit, _ = nearest(world, origin, direction)
     if hit != s:
         return nothing
     t, _, n_local = surface(world, s, origin, direction)
-    return emission(world, s, n_local), direction, light_density(world, s, origin, direction, t)
+    return emission(world, s, n_local), direction, emitter_density(world, s, origin, direction, t)
 
 
 @compiled
@@ -372,53 +384,98 @@ def importance(world: World, s: int, origin: Vec) -> float:
 @compiled
 def total_importance(world: World, origin: Vec) -> float:
     total = 0.0
-    for k in range(world.light_count):
-        total += importance(world, world.lights[k], origin)
+    for k in range(world.emitter_count):
+        total += importance(world, world.emitters[k], origin)
     return total
 
 
 @compiled
-def light_density(world: World, s: int, origin: Vec, direction: Vec, distance: float) -> float:
-    """Density per solid angle with which `sampled_light` chooses a direction that meets emitter s at a distance."""
+def emitter_density(world: World, s: int, origin: Vec, direction: Vec, distance: float) -> float:
+    """Density per solid angle with which `sampled_emitter` chooses a direction that meets emitter s at a distance."""
     share = importance(world, s, origin) / total_importance(world, origin)
     if s < world.boxes:
         half = triple(world.shapes, s, g.HALF_SIZE)
         n = world_normal(world, s, (0.0, 0.0, 1.0))
         return share * distance * distance / (4.0 * half[0] * half[1] * max(abs(dot(n, direction)), 1e-6))
     path = sub(g.point(world.shapes, s, g.TO_WORLD, (0.0, 0.0, 0.0)), origin)
-    return share / (2.0 * pi * cone_size(world, s, path))
+    return share / (2.0 * pi * cone_size(dot(path, path), world.shapes[s, g.HALF_SIZE] ** 2))
 
 
 @compiled
-def cone_size(world: World, s: int, path: Vec) -> float:
-    """One minus the cosine of the cone in which a sphere is seen from the start of a path to its centre."""
-    sine2 = min(float(world.shapes[s, g.HALF_SIZE]) ** 2 / dot(path, path), 1.0)
+def cone_size(distance2: float, radius2: float) -> float:
+    """One minus the cosine of the cone in which a sphere is seen, from squares of its distance and its radius."""
+    sine2 = min(radius2 / distance2, 1.0)
     return sine2 / (1.0 + sqrt(1.0 - sine2))
 
 
 @compiled
-def sun_distance(world: World, origin: Vec, u: float, w: float) -> float:
-    """Distance to what hides a random point of the sun's disk, MISS if nothing does."""
-    size = world.surroundings[g.SUN_SIZE, 0]
+def towards_light(world: World, k: int, origin: Vec) -> tuple[Vec, float, Vec]:
+    """Direction to the middle of light k, tangent of its angular radius, and its irradiance, facing it.
+
+    Inside a lamp it is as on its surface.
+    """
+    place, size = triple(world.lights, k, g.PLACE), world.lights[k, g.SIZE]
+    irradiance = triple(world.lights, k, g.IRRADIANCE)
+    if world.lights[k, g.LOCAL] == 0.0:
+        return place, size, irradiance
+    path = sub(place, origin)
+    distance2 = max(dot(path, path), size * size)
+    return normalized(path), size / sqrt(distance2), scale(irradiance, 1.0 / distance2)
+
+
+@compiled
+def shadow(world: World, k: int, origin: Vec, u: float, w: float) -> tuple[Vec, float]:
+    """What part of light k arrives from a random one of its points, and the distance to what hides it: else MISS.
+
+    All directions in which a lamp is seen are equally likely, and all points of a sun's disk.
+    """
+    to_light, size, _ = towards_light(world, k, origin)
     radius, phi = sqrt(u), 2.0 * pi * w
-    local = normalized((size * radius * cos(phi), size * radius * sin(phi), 1.0))
-    direction = to_world(local, triple(world.surroundings, g.SUN_DIRECTION, 0))
-    s, t = nearest(world, origin, direction)
-    return t if s >= 0 else MISS
+    if world.lights[k, g.LOCAL] == 0.0:
+        local = normalized((size * radius * cos(phi), size * radius * sin(phi), 1.0))
+        return transmitted(world, origin, to_world(local, to_light), g.NOTHING)
+    path = sub(triple(world.lights, k, g.PLACE), origin)
+    distance2, radius2 = dot(path, path), world.lights[k, g.SIZE] ** 2
+    z = 1.0 - u * cone_size(distance2, radius2)
+    sine2 = max(1.0 - z * z, 0.0)
+    to_sphere = z * sqrt(distance2) - sqrt(max(radius2 - distance2 * sine2, 0.0))
+    local = (sqrt(sine2) * cos(phi), sqrt(sine2) * sin(phi), z)
+    return transmitted(world, origin, to_world(local, to_light), to_sphere)
 
 
 @compiled
-def sun_width(world: World, alpha: float) -> float:
-    """GGX's width for a light that has the size of the sun."""
-    return sqrt(alpha * alpha + 0.25 * world.surroundings[g.SUN_SIZE, 0] ** 2)
+def transmitted(world: World, origin: Vec, direction: Vec, reach: float) -> tuple[Vec, float]:
+    """What part of light comes along a ray from a distance `reach`, and the distance to the first shape before it.
+
+    Glass colours what goes through it, once per shape. MISS if there is no shape.
+    """
+    passed, first, gone = WHITE, MISS, 0.0
+    for _ in range(PANES):
+        s, t = nearest(world, origin, direction)
+        if s < 0 or gone + t >= reach:
+            return passed, first
+        if gone == 0.0:
+            first = t
+        passed = mul(passed, triple(world.materials, int(world.shapes[s, g.MATERIAL]), g.TRANSMISSION))
+        if luminance(passed) == 0.0:
+            break
+        step = t * (1.0 + 1e-4) + g.OFFSET  # into the shape, which is not there for rays that start in it
+        origin, gone = along(origin, direction, step), gone + step
+    return BLACK, first
 
 
 @compiled
-def sunlight(world: World, n: Vec, to_eye: Vec, albedo: Vec, f0: Vec, roughness: float) -> Vec:
-    """What a surface reflects of the unhidden sun."""
-    sun = triple(world.surroundings, g.SUN_DIRECTION, 0)
-    if dot(sun, n) <= 0.0:
+def widened(alpha: float, size: float) -> float:
+    """GGX's width for a light of an angular radius of this tangent."""
+    return sqrt(alpha * alpha + 0.25 * size * size)
+
+
+@compiled
+def unshadowed(world: World, k: int, origin: Vec, n: Vec, to_eye: Vec, albedo: Vec, f0: Vec, roughness: float) -> Vec:
+    """What a surface reflects of light k when nothing hides it."""
+    to_light, size, irradiance = towards_light(world, k, origin)
+    if dot(to_light, n) <= 0.0:
         return BLACK
-    v, d = above(to_local(to_eye, n)), to_local(sun, n)
-    value, _ = scattering(v, d, albedo, f0, sun_width(world, roughness * roughness), luminance(f0))
-    return mul(value, triple(world.surroundings, g.SUN_IRRADIANCE, 0))
+    v, d = above(to_local(to_eye, n)), to_local(to_light, n)
+    value, _ = scattering(v, d, albedo, f0, widened(roughness * roughness, size), luminance(f0))
+    return mul(value, irradiance)
