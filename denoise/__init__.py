@@ -14,7 +14,7 @@ except ModuleNotFoundError as _missing:
     ) from None
 
 from . import materials
-from .denoiser import Memory, Reblur, Result, Sigma
+from .denoiser import Memory, Pipeline, Reblur, Result, Sigma
 from .devices import Device, devices
 from .errors import DenoiseError, DeviceError
 from .frame import Camera, Frame, InputInfo, Light
@@ -30,6 +30,7 @@ __all__ = [
     "InputInfo",
     "Light",
     "Memory",
+    "Pipeline",
     "Reblur",
     "ReblurSettings",
     "Result",

@@ -15,7 +15,7 @@ from . import _core, arrays
 from .devices import Device, find_device
 from .errors import DenoiseError
 from .frame import INPUTS, LOBES, SIGNALS, Frame, InputInfo, Light
-from .settings import ReblurSettings, SettingsT, SigmaSettings, did_you_mean
+from .settings import ReblurSettings, Settings, SettingsT, SigmaSettings, did_you_mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,6 +64,7 @@ class Denoiser(ABC):
         self._device = device
         self._signals: tuple[str, ...] = ()  # of the frames so far; empty without history
         self._busy = threading.Lock()
+        self._owned = False  # by a Pipeline
         self._families = tuple(families)
         self._native = _core.Denoiser(list(families), width, height, device.backend)
 
@@ -186,6 +187,8 @@ class Denoiser(ABC):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        if self._owned:
+            raise DenoiseError(f"{type(self).__name__}: belongs to a Pipeline; call that instead")
         if not self._busy.acquire(blocking=False):
             raise DenoiseError(
                 f"{type(self).__name__}: already at work in another thread; use an instance for each thread"
@@ -339,6 +342,75 @@ class Sigma(FamilyDenoiser[SigmaSettings]):
     SIGNALS = ("shadow",)
     OUTPUTS = ("history_length",)
     _settings_type = SigmaSettings
+
+
+class Pipeline(Denoiser):
+    """Several denoisers that work on the same frames and share what is done once for all: the guides are packed once.
+
+    denoisers  of one size and device, with different signals. Each lends its settings, dtype and outputs; its history is
+               dropped, and from now on it is called through the Pipeline only
+
+    A frame has the inputs of all of them, and its Result what each would return, bit for bit. Settings of a frame (those
+    of `Settings`) must be the same for all.
+
+    Raises TypeError for what is no denoiser of a family, and ValueError for denoisers that do not fit together.
+    """
+
+    def __init__(self, denoisers: Sequence[FamilyDenoiser[Any]]) -> None:
+        if not isinstance(denoisers, Sequence) or not denoisers:
+            came = "none" if isinstance(denoisers, Sequence) else type(denoisers).__name__
+            raise TypeError(f"denoisers: expected a sequence of denoisers, got {came}")
+        writers: dict[str, str] = {}
+        for index, member in enumerate(denoisers):
+            place, kind = f"denoisers[{index}]", type(member).__name__
+            if not isinstance(member, FamilyDenoiser):
+                raise TypeError(f"{place}: expected a denoiser of one family, such as Reblur or Sigma, got {kind}")
+            for signal in member.SIGNALS:
+                if signal in writers:
+                    raise ValueError(f"{place}: {writers[signal]} and {kind} both write {signal}; leave one out")
+                writers[signal] = kind
+            if member._owned:
+                raise ValueError(f"{place}: this {kind} belongs to a Pipeline already")
+            first = denoisers[0]
+            if (member.width, member.height) != (first.width, first.height):
+                raise ValueError(
+                    f"{place}: expected {first.width} x {first.height} like the first, got {member.width} x {member.height}"
+                )
+            if member.device != first.device:
+                raise ValueError(f"{place}: expected the device of the first, {first.device}; got {member.device}")
+        self._denoisers = tuple(denoisers)
+        self._check_settings()
+        first = denoisers[0]
+        super().__init__([member.FAMILY for member in denoisers], first.width, first.height, first.device)
+        for member in denoisers:
+            with member._alone():
+                member._native.resize(member.width, member.height)  # gives its memory back
+                member._owned = True
+
+    def __repr__(self) -> str:
+        names = ", ".join(type(member).__name__ for member in self._members)
+        return f"<Pipeline of {names}, {self._width} x {self._height} on {self._device}>"
+
+    @property
+    def denoisers(self) -> tuple[FamilyDenoiser[Any], ...]:
+        """Its denoisers, whose settings can be changed between frames."""
+        return self._denoisers
+
+    @property
+    def _members(self) -> tuple[FamilyDenoiser[Any], ...]:
+        return self._denoisers
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        first, *others = self._denoisers
+        for field in Settings.fields():
+            value = getattr(first.settings, field.name)
+            for other in others:
+                if (another := getattr(other.settings, field.name)) != value:
+                    raise ValueError(
+                        f"{field.name}: expected one value for the whole frame, "
+                        f"got {value!r} of {type(first).__name__} and {another!r} of {type(other).__name__}"
+                    )
 
 
 class _Call(NamedTuple):
