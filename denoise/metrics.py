@@ -409,9 +409,9 @@ def _lags(
         now, old = pairs[name], old_pairs[name]
         mask = now.surface
         if _is_shadow(name):
-            change = np.abs(now.shown_reference - old.reference)
-            mask = same if now.mask is None else now.mask & same
-            mask = mask & (change.max(axis=2) if change.ndim == 3 else change) > _CHANGED
+            change = np.abs(now.reference - old.reference)
+            changed = (change.max(axis=2) if change.ndim == 3 else change) > _CHANGED
+            mask = changed & same if now.mask is None else changed & same & now.mask
             if not mask.any():
                 continue
         lags[name] = lag(now.image, now.reference, old.reference, mask)
