@@ -334,8 +334,8 @@ def test_lag_of_a_shadow_counts_the_pixels_that_changed() -> None:
     (row,) = metrics.score({2: references[2], 3: late}, tiny)["lag"]
     assert row["shadow"] == pytest.approx(0.3, abs=1e-3)
     assert "shadow_lamp" not in row  # nothing changed there
-    tiny.frames[3]["object_id"][:, 8:14] = 7  # something else is seen there now, whose shadow has no past
-    late["shadow"][:, 8:14] = 1
+    tiny.frames[3]["object_id"][:, 8:11] = 7  # something else is seen there now, whose shadow has no past
+    late["shadow"][:, 8:11] = 1
     (row,) = metrics.score({2: references[2], 3: late}, tiny)["lag"]
     assert row["shadow"] == pytest.approx(0.3, abs=1e-3)
 

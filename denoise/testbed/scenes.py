@@ -313,7 +313,6 @@ def shadows(frame: int) -> View:
 
     sway = 0.12 * wave(frame, 64)
     roll = 1.5 * wave(frame, 120, -0.1)
-    turn = 5.0 * frame
     swing = 7.0 * wave(frame, 56)
     hook = (2.45, 2.5, -3.75)
     lantern = moved(
@@ -327,7 +326,7 @@ def shadows(frame: int) -> View:
         translation(hook),
         rotation("z", swing),
     )
-    boughs = [
+    bough = [
         (-0.6, 0.1, 0.5),
         (-0.1, 0.5, -0.3),
         (0.35, -0.2, 0.2),
@@ -389,19 +388,18 @@ def shadows(frame: int) -> View:
         ),
         # the windmill
         cylinder((-1.55, 0, -1.75), 0.03, 1.85, WHITE),
-        *[
-            blade
-            for i in range(4)
-            for blade in moved(
-                [box((0.06, 0.42, 0), (0.18, 0.62, 0.012), (clay, WHITE)[i % 2])],
-                translation((-1.55, 1.85, -1.66)),
-                rotation("y", -50),
-                rotation("z", turn + 90 * i),
-            )
-        ],
+        *moved(
+            [
+                box((0.06, 0.42, 0), (0.18, 0.62, 0.012), (clay, WHITE)[i % 2]).moved(rotation("z", 90 * i))
+                for i in range(4)
+            ],
+            translation((-1.55, 1.85, -1.66)),
+            rotation("y", -50),
+            rotation("z", 5.0 * frame),
+        ),
         sphere((-1.55, 1.85, -1.66), 0.06, BRASS),
         # a bough far above, and trees behind
-        *[ellipsoid((-4.7 + x + sway, 5.2 + y, 1.5 + z), (0.3, 0.06, 0.2), leaves, 50 * x) for x, y, z in boughs],
+        *[ellipsoid((-4.7 + x + sway, 5.2 + y, 1.5 + z), (0.3, 0.06, 0.2), leaves, 50 * x) for x, y, z in bough],
         *[ellipsoid((x, 2.0, z), (0.5, 2.4, 0.5), leaves) for x, z in ((-4.6, -6.5), (-2.9, -7.5), (5.6, -6))],
     ]
     drift = max(frame - 24, 0)
@@ -458,11 +456,7 @@ def stained(frame: int) -> View:
     panes = [(i, j) for i in range(4) for j in range(3)]
     wheel = moved(
         [
-            *[
-                pane
-                for i in range(5)
-                for pane in moved([box((0, 0.3, 0), (0.26, 0.3, 0.015), glass[i])], rotation("z", 72 * i))
-            ],
+            *[box((0, 0.3, 0), (0.26, 0.3, 0.015), pane).moved(rotation("z", 72 * i)) for i, pane in enumerate(glass)],
             sphere((0, 0, 0), 0.06, BRASS),
         ],
         translation((1.5, 0.8, -0.6)),
