@@ -97,8 +97,8 @@ def compose(
                         it; and its shadow, visibility in 0..1, (H, W) or one per colour, (H, W, 3)
 
     Radiance is linear and in any unit that all share. What is left out counts as 0. Arrays are of any kind that has
-    operators, numpy's or another, all of the same, on the same device; so is the result, (H, W, 3). float16 is summed
-    as float16: convert first if that is too coarse.
+    operators, numpy's or another, all of the same, on the same device; so is the result, (H, W, 3), which is the
+    array itself if only one is given. float16 is summed as float16: convert first if that is too coarse.
 
     ValueError names an array of another shape, a factor without its signal, and a call without any signal.
     """

@@ -49,7 +49,7 @@ COLUMNS = {
 _MISS = 65504.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _MIN_PIXELS = 100  # below this a mask says nothing
-_CHANGED = 0.1  # of visibility: where it counts for the lag of a shadow
+_CHANGED = 0.2  # of visibility, more than the noise of references: where it counts for the lag of a shadow
 
 
 # Display
@@ -281,8 +281,8 @@ def score(outputs: Mapping[int, Mapping[str, Image]], sequence: Sequence) -> Sco
     `signals`: diff, spec, shadow of the sun, shadow_NAME of other lights, composite, as far as there are references;
     then for each of them a dict of `COLUMNS`, where None stands for "no such pixels or frames" and for an infinite
     PSNR; and `lag`, one row per frame after a change of light: {change, frame, offset, and the lag of each signal}.
-    Shadows are looked at where their visibility changed by more than 0.1 on the surface that was seen before; one that
-    has no such pixels has no lag.
+    The lag of a shadow is that of the pixels whose visibility changed by more than 0.2 on the surface that was seen
+    before; with 100 of them or fewer it has none.
     """
     if not sequence.reference_frames:
         raise ValueError(f"{sequence.name}: has no reference_frames to compare with")
@@ -409,10 +409,10 @@ def _lags(
         now, old = pairs[name], old_pairs[name]
         mask = now.surface
         if _is_shadow(name):
-            change = np.abs(now.shown_reference - old.reference)
-            mask = same if now.mask is None else now.mask & same
-            mask = mask & (change.max(axis=2) if change.ndim == 3 else change) > _CHANGED
-            if not mask.any():
+            change = np.abs(now.reference - old.reference)
+            changed = (change.max(axis=2) if change.ndim == 3 else change) > _CHANGED
+            mask = changed & same if now.mask is None else changed & same & now.mask
+            if mask.sum() <= _MIN_PIXELS:
                 continue
         lags[name] = lag(now.image, now.reference, old.reference, mask)
     return lags

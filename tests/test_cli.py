@@ -123,6 +123,27 @@ def test_compare_shows_lag(tmp_path: Path, done: str, capsys: pytest.CaptureFixt
     assert "lag, light changes at 3" in capsys.readouterr().out
 
 
+def test_compare_shows_every_shadow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lamp = {"positions": [[0, 1, 0]] * tiny_sequence.FRAMES, "radius": 0.1}
+    frames = []
+    for index in range(tiny_sequence.FRAMES):
+        lit = np.arange(tiny_sequence.WIDTH) >= (20 if index == 3 else 8)
+        shadow = np.where(lit, 1, 0) * np.ones((tiny_sequence.HEIGHT, 1), np.float16)
+        light = {"shadow_hit_lamp": (65504 * shadow).astype(np.float16), "ref_shadow_lamp": shadow.astype(np.float16)}
+        light["unshadowed_lamp"] = np.ones((*shadow.shape, 3), np.float16)
+        frames.append({**tiny_sequence.frame(index), **light})
+        late = shadow if index < 3 else 0.5 * (shadow + frames[0]["ref_shadow_lamp"])
+        sq.write_arrays(tmp_path / f"out/frame_{index:04d}.npz", {"shadow_lamp": late})
+    meta = tiny_sequence.meta(lights={"lamp": lamp}, lighting_changes=[3])
+    sq.write_sequence(tmp_path / "seq", meta, frames)
+    assert cli.main(["compare", str(tmp_path / "out"), str(tmp_path / "seq")]) == 0
+    lines = [line.split()[1::2] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert [line[:2] for line in lines if line[0] == "shadow_lamp"] == 2 * [
+        ["shadow_lamp", method] for method in ("noisy", "denoised", "ref_noise")
+    ]
+    assert ["shadow_lamp", "denoised", "0.50"] in lines  # the lag
+
+
 def test_compare_fails_on_bad_values(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sq.write_arrays(tmp_path / "frame_0003.npz", {"diff": np.full((18, 32, 3), np.nan)})
     assert cli.main(["compare", str(tmp_path), tiny]) == 1

@@ -276,6 +276,75 @@ def test_lag_rows_follow_a_change_of_light() -> None:
     assert row["diff"] == row["spec"] == 0
 
 
+def shadowed(colour: bool = False) -> Sequence:
+    """Sun and a lamp over the wall, without noise; a shadow's edge is at column 8, from frame 3 on at 20."""
+    tiny = sequence(lighting_changes=[3])
+    for index, frame in tiny.frames.items():
+        surface = frame["object_id"] > 0
+        lit = np.arange(32) >= (20 if index >= 3 else 8)
+        for light, brightness, seen in (("", 2.0, lit), ("_lamp", 1.0, np.ones(32, bool))):
+            hit = np.where(surface & seen, 65504, np.where(surface, 1.5, 0)).astype(np.float16)
+            shadow = (hit == 65504).astype(np.float16)
+            if colour:
+                shadow = np.where(shadow[..., None] > 0, 1, surface[..., None] * np.float16([0.5, 0.25, 0]))
+                frame[f"translucency{light}"] = shadow.astype(np.float16)
+            frame |= {f"shadow_hit{light}": hit, f"ref_shadow{light}": shadow.astype(np.float16)}
+            frame["unshadowed_lamp" if light else "sun_unshadowed"] = surface[..., None] * np.float16([brightness] * 3)
+    return tiny
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_shadows_are_scored_for_each_light(colour: bool) -> None:
+    tiny = shadowed(colour)
+    references = {i: metrics.reference_signals(tiny.frames[i]) for i in (2, 3)}
+    score = metrics.score(references, tiny)
+    assert score["signals"] == ["diff", "spec", "shadow", "shadow_lamp", "composite"]
+    for name in ("shadow", "shadow_lamp", "composite"):
+        assert score[name]["psnr"] is None
+        assert score[name]["energy"] == pytest.approx(1)
+    assert score["exposure"]["shadow_lamp"] == 1
+    noisy = metrics.score(metrics.noisy_outputs(tiny), tiny)
+    assert noisy["shadow"]["psnr"] is noisy["shadow_lamp"]["psnr"] is None  # a hard shadow has no noise
+    darker = {i: {**signals, "shadow_lamp": 0.5 * signals["shadow_lamp"]} for i, signals in references.items()}
+    worse = metrics.score(darker, tiny)
+    assert worse["shadow"] == score["shadow"]
+    assert worse["shadow_lamp"]["psnr"] == pytest.approx(-10 * np.log10(0.25))
+    assert worse["shadow_lamp"]["energy"] == pytest.approx(0.5)
+    assert worse["composite"]["energy"] < 0.95
+
+
+def test_shadow_is_scored_where_its_light_could_be_and_clamped() -> None:
+    tiny = shadowed()
+    for frame in tiny.frames.values():
+        frame["sun_unshadowed"][:, :16] = 0
+    outputs = {i: {"shadow": tiny.frames[i]["ref_shadow"].astype(np.float32)} for i in (2, 3)}
+    for output in outputs.values():
+        output["shadow"][:, :16] = 0.5
+        output["shadow"][:, 24:] = 1.5
+    score = metrics.score(outputs, tiny)["shadow"]
+    assert score["psnr"] is None
+    assert score["flip"] == pytest.approx(0, abs=1e-6)
+
+
+def test_lag_of_a_shadow_counts_the_pixels_that_changed() -> None:
+    tiny = shadowed()
+    references = {i: metrics.reference_signals(tiny.frames[i]) for i in (2, 3)}
+    late = {**references[3], "shadow": 0.7 * references[3]["shadow"] + 0.3 * references[2]["shadow"]}
+    late["shadow"][:, 24:] = 0.6  # an error elsewhere is no lag
+    (row,) = metrics.score({2: references[2], 3: late}, tiny)["lag"]
+    assert row["shadow"] == pytest.approx(0.3, abs=1e-3)
+    assert "shadow_lamp" not in row  # nothing changed there
+    tiny.frames[3]["object_id"][:, 8:11] = 7  # something else is seen there now, whose shadow has no past
+    late["shadow"][:, 8:11] = 1
+    (row,) = metrics.score({2: references[2], 3: late}, tiny)["lag"]
+    assert row["shadow"] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_shadow_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"frame 2: shadow_lamp: expected \(18, 32, 3\), got \(18, 32\)"):
+        metrics.score({2: {"shadow_lamp": np.zeros((18, 32))}}, shadowed(colour=True))
+
+
 def test_exposure_can_be_given() -> None:
     assert metrics.exposures(sequence(exposure=0.75))["composite"] == 0.75
     assert metrics.exposures(sequence())["diff"] == pytest.approx(0.18 / 0.5, rel=0.2)

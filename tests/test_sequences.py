@@ -87,6 +87,18 @@ def test_absent_version_is_version_1(own: Path) -> None:
         ({"fps": 0}, "fps: expected a positive number, got 0"),
         ({"reference_frames": [4]}, r"reference_frames: expected a list of frame numbers in 0-3, got \[4\]"),
         ({"lighting_changes": 2}, "lighting_changes: expected a list of frame numbers in 0-3, got 2"),
+        ({"sun": {"tan_angular_radius": 0.01}}, "sun.direction_to_light: expected 3 numbers, got None"),
+        (
+            {"sun": {"direction_to_light": [0, 1, 0], "tan_angular_radius": 0.01, "directions_to_light": [[0, 1, 0]]}},
+            r"sun.directions_to_light: expected one row of 3 numbers per frame, got \[\[0, 1, 0\]\]",
+        ),
+        ({"lights": []}, r"lights: expected an object, got \[\]"),
+        ({"lights": {"hit_me": {}}}, "lights: expected names of letters, digits and _, not sun or hit, got 'hit_me'"),
+        (
+            {"lights": {"lamp": {"radius": 1}}},
+            "lights.lamp.positions: expected one row of 3 numbers per frame, got None",
+        ),
+        ({"lights": {"lamp": {"positions": [[0, 1, 2]] * 4}}}, "lights.lamp.radius: expected a number, got None"),
     ],
 )
 def test_description_that_cannot_be_meant(own: Path, changes: dict[str, Any], message: str) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from denoise import testbed
-from denoise.sequences import Arrays, open_sequence, write_sequence
+from denoise import metrics, testbed
+from denoise.sequences import Arrays, light_array, light_geometry, lights_with, open_sequence, write_sequence
 from denoise.testbed.scene import (
     Camera,
+    Lamp,
     Material,
     Scene,
     Sky,
@@ -41,12 +42,18 @@ DTYPES = {
     "object_id": np.uint16,
     "material_id": np.uint8,
 }
-COLOURS = ("normal", "motion", "albedo", "spec_factor", "f0", "emission", "diff", "spec", "sun_unshadowed")
+COLOURS = ("normal", "motion", "albedo", "spec_factor", "f0", "emission", "diff", "spec")
 EVERY_FRAME = {
     *("view_z", "normal", "roughness", "motion", "albedo", "spec_factor", "f0", "emission"),
     *("diff", "diff_hit", "spec", "spec_hit", "object_id", "material_id"),
 }
 REFERENCE = {"ref_diff", "ref_spec", "ref_color", "se_diff", "se_spec"}
+LIGHTS = {
+    "motion": ["sun"],
+    "shadows": ["sun", "lantern"],
+    "jump": ["sun", "lamp"],
+    "stained": ["sun", "lamp"],
+}
 
 
 def scene_of(name: str, at: object, **options: object) -> Scene:
@@ -78,11 +85,15 @@ def project(meta: dict, frame: int, points: NDArray) -> tuple[NDArray, NDArray]:
 @pytest.mark.parametrize("size", [(1, 1), (17, 9)], ids=["1x1", "17x9"])
 def test_arrays_have_the_names_shapes_and_dtypes_of_the_format(name: str, size: tuple[int, int]) -> None:
     arrays = testbed.render(name, 2, *size, reference_samples=2)
-    sunny = testbed.get_scene(name).at(2).sun is not None
-    sun = {"sun_unshadowed", "shadow_hit", "ref_shadow"} if sunny else set()
-    assert set(arrays) == EVERY_FRAME | REFERENCE | sun
+    lights = LIGHTS.get(name, [])
+    colours = {light_array("unshadowed", light) for light in lights}
+    numbers = {light_array("shadow_hit", light) for light in lights}
+    shadows = {light_array("ref_shadow", light) for light in lights}
+    if name == "stained":
+        colours |= shadows | {light_array("translucency", light) for light in lights}
+    assert set(arrays) == EVERY_FRAME | REFERENCE | colours | numbers | shadows
     for key, array in arrays.items():
-        channels = (3,) if key in COLOURS or key in ("ref_diff", "ref_spec", "ref_color") else ()
+        channels = (3,) if key in COLOURS or key in colours or key in ("ref_diff", "ref_spec", "ref_color") else ()
         assert array.shape == (size[1], size[0], *channels), key
         assert array.dtype == DTYPES.get(key, np.float16), key
         assert np.isfinite(array).all(), key
@@ -94,7 +105,9 @@ def test_seed_decides_everything_and_threads_nothing(name: str) -> None:
     three = testbed.render(name, 3, *SIZE, seed=7, reference_samples=2, threads=3)
     assert all(np.array_equal(one[key], three[key]) for key in one)
     other = testbed.render(name, 3, *SIZE, seed=8, reference_samples=2)
-    noisy = {"diff", "diff_hit", "spec", "spec_hit", "shadow_hit", "ref_shadow", *REFERENCE}
+    kinds = ("shadow_hit", "translucency", "ref_shadow")
+    shadows = {light_array(kind, light) for kind in kinds for light in LIGHTS.get(name, [])}
+    noisy = {"diff", "diff_hit", "spec", "spec_hit", *shadows, *REFERENCE}
     for key in one:
         assert np.array_equal(one[key], other[key]) == (key not in noisy), key
 
@@ -169,7 +182,7 @@ def test_motion_agrees_with_cameras_and_transforms(name: str, frame: int) -> Non
         old, old_z = project(meta, frame - 1, points @ step[:3, :3].T + step[:3, 3])
         assert a["motion"][mask, :2] == pytest.approx(old - pixels[mask], abs=2e-3)
         assert a["motion"][mask, 2] == pytest.approx(old_z - a["view_z"][mask], abs=1e-4)
-    assert (moving > 0) == (name != "room")
+    assert (moving > 0) == (name not in ("room", "jump"))
     sky = a["object_id"] == 0
     if sky.any():
         old, _ = project(meta, frame - 1, eye + 1e7 * rays[sky])
@@ -228,6 +241,14 @@ def test_mean_of_the_noise_is_the_reference(name: str) -> None:
         # A ray seldom finds what is small and bright; a block where none did has no idea of its own error.
         assert (np.abs(z) > 4).mean() < 0.03
         assert z.std() < 1.3
+    for light in LIGHTS.get(name, []):
+        shadow = light_array("shadow", light)
+        expected = metrics.reference_signals(reference)[shadow].astype(float)
+        seen = np.mean([metrics.noisy_signals(frame)[shadow].astype(float) for frame in frames], axis=0)
+        variance = expected * (1 - expected) * (1 / count + 1 / 64)  # at most, the reference being spread evenly
+        assert abs((seen - expected).sum()) < 4 * np.sqrt(variance.sum())
+        assert np.abs(seen - expected)[variance == 0].max() < 0.2
+        assert (np.abs(seen - expected) < 4 * np.sqrt(variance) + 0.1).all()
 
 
 def test_standard_error_is_that_of_the_reference() -> None:
@@ -243,8 +264,9 @@ def test_standard_error_is_that_of_the_reference() -> None:
 def test_reference_colour_is_put_together_from_the_references(name: str) -> None:
     a = {key: array.astype(np.float32) for key, array in testbed.render(name, 1, *SIZE, reference_samples=4).items()}
     color = a["emission"] + a["ref_diff"] * a["albedo"] + a["ref_spec"] * a["spec_factor"]
-    if "ref_shadow" in a:
-        color += a["sun_unshadowed"] * a["ref_shadow"][..., None]
+    for light in LIGHTS.get(name, []):
+        shadow = a[light_array("ref_shadow", light)]
+        color += a[light_array("unshadowed", light)] * (shadow if shadow.ndim == 3 else shadow[..., None])
     assert a["ref_color"] == pytest.approx(color, rel=1e-3, abs=1e-4)
 
 
@@ -274,6 +296,175 @@ def test_sun_and_its_shadow() -> None:
     assert side.any()
     assert (a["shadow_hit"][side] == 0).all()
     assert (a["sun_unshadowed"][side] == 0).all()
+
+
+def positions(scene: Scene, arrays: Arrays, size: tuple[int, int]) -> NDArray:
+    """World space, (H, W, 3)."""
+    eye, rays, _ = pixel_rays(testbed.metadata(scene, *size), 0, (0, 0))
+    return np.asarray(eye + rays * arrays["view_z"][..., None])
+
+
+FLOOR = box((0, -0.5, 0), (40, 1, 40), replace(GREY, f0=0.0))
+
+
+@pytest.mark.parametrize("light", ["sun", "lamp"])
+def test_penumbra_of_a_straight_edge(light: str) -> None:
+    """Its profile is that of a disk cut by a line, and its width 2 d tan(radius) of the sun, 2 d r / (D - d) of a lamp."""
+    height, radius, above = 2.0, 0.25, 5.0
+    lamp = Lamp("lamp", (0, above, 0), radius, (1, 1, 1))
+    lights = {"sun": Sun((0, 1, 0), (1, 1, 1), 0.08)} if light == "sun" else {"lamps": (lamp,)}
+    edge = box((-10, height, 0), (20, 1e-3, 40), RED)
+    view = View(Camera((0, 0.6, 2.5), (0, 0, 0), 40), [FLOOR, edge], **lights)
+    scene = scene_of("edge", lambda frame: view)
+    size = 96, 54
+    a = testbed.render(scene, 0, *size, reference_samples=256)
+    p = positions(scene, a, size)
+    here = (a["object_id"] == 1) & (np.abs(p[..., 2]) < 0.5)
+    x, shadow = p[here, 0], a[light_array("ref_shadow", light)][here].astype(float)
+    if light == "sun":
+        cut = x / height / 0.08
+        width = 2 * height * 0.08
+    else:
+        across = np.stack([np.full_like(x, height), x, 0 * x], -1) / np.hypot(height, x)[:, None]
+        path = np.array(lamp.position) - p[here]
+        cut = (across * path).sum(-1) / radius
+        width = 2 * height * radius / (above - height)
+    cut = np.clip(cut, -1, 1)
+    assert shadow == pytest.approx(0.5 + (cut * np.sqrt(1 - cut**2) + np.arcsin(cut)) / np.pi, abs=0.03)
+    soft = x[(shadow > 0.01) & (shadow < 0.99)]
+    assert np.ptp(soft) == pytest.approx(width, rel=0.1)
+    hit = a[light_array("shadow_hit", light)][here]
+    assert hit[(hit < 60000) & (np.abs(x) < 0.3)] == pytest.approx(height, rel=0.02)
+
+
+def test_light_of_a_lamp_is_the_integral_over_its_sphere() -> None:
+    """Lambert to a thousandth, highlights that are wider than the lamp to a few percent."""
+    lamp = Lamp("lamp", (0.5, 1.5, -1), 0.2, (3, 2, 1))
+    size = 16, 9
+    points = (np.stack(np.meshgrid(np.arange(32), np.arange(32)), -1).reshape(-1, 2) + 0.5) / 32
+    for roughness, f0, tolerance in ((1.0, 0.0, 2e-3), (0.8, 0.3, 0.02), (0.5, 0.3, 0.06)):
+        material = Material("floor", (0.5, 0.5, 0.5), roughness=roughness, f0=f0)
+        view = View(Camera((0, 1.5, 3), (0, 0, 0), 40), [box((0, -0.5, 0), (40, 1, 40), material)], lamps=(lamp,))
+        scene = scene_of("lit", lambda frame, view=view: view)
+        a = testbed.render(scene, 0, *size)
+        p = positions(scene, a, size)
+        to_eye = np.array([0, 1.5, 3]) - p
+        to_eye /= np.linalg.norm(to_eye, axis=-1, keepdims=True)
+        path = np.array(lamp.position) - p
+        distance = np.linalg.norm(path, axis=-1, keepdims=True)
+        cone = 1 - np.sqrt(1 - (lamp.radius / distance) ** 2)
+        total = np.zeros(p.shape[:2])
+        for u, w in points:
+            z = 1 - u * cone
+            axis = path / distance
+            side = np.cross(axis, [0.0, 0.6, 0.8])
+            side /= np.linalg.norm(side, axis=-1, keepdims=True)
+            around = side * np.cos(2 * np.pi * w) + np.cross(axis, side) * np.sin(2 * np.pi * w)
+            total += reflected(axis * z + around * np.sqrt(1 - z * z), to_eye, 0.5, f0, roughness**2)
+        radiance = 3 / (np.pi * lamp.radius**2)
+        expected = total / len(points) * radiance * 2 * np.pi * cone[..., 0]
+        assert a["unshadowed_lamp"][..., 0].astype(float) == pytest.approx(expected, rel=tolerance)
+        assert a["unshadowed_lamp"][..., 2].astype(float) * 3 == pytest.approx(expected, rel=tolerance)
+
+
+def reflected(to_light: NDArray, to_eye: NDArray, albedo: float, f0: float, alpha: float) -> NDArray:
+    """BRDF times cosine on a floor: Lambert and GGX with separable masking and Schlick's Fresnel term."""
+    half = to_light + to_eye
+    half /= np.linalg.norm(half, axis=-1, keepdims=True)
+    l_z, v_z, h_z = to_light[..., 1], to_eye[..., 1], half[..., 1]
+    a2 = alpha * alpha
+    facets = a2 / (np.pi * (h_z * h_z * (a2 - 1) + 1) ** 2)
+    masking = [2 * z / (z + np.sqrt(a2 + (1 - a2) * z * z)) for z in (l_z, v_z)]
+    fresnel = f0 + (min(50 * f0, 1) - f0) * (1 - (half * to_eye).sum(-1)) ** 5
+    return np.asarray(albedo / np.pi * l_z + facets * masking[0] * masking[1] * fresnel / (4 * v_z))
+
+
+def test_light_of_a_lamp_is_not_counted_twice() -> None:
+    """Rays of the lobes find neither it nor its bulb, but what it lights."""
+    bulb = sphere((0, 1, 0), 0.1, Material("bulb", emission=(50, 50, 50), glow=True))
+    camera = Camera((0, 2, 5), (0, 0.5, 0), 50)
+    lamps = (Lamp("lamp", (0, 1, 0), 0.12, (1, 1, 1)),)
+
+    def arrays(*shapes: object, lamps: tuple[Lamp, ...]) -> Arrays:
+        return testbed.render(scene_of("lamp", lambda frame: View(camera, [FLOOR, *shapes], lamps=lamps)), 0, *SIZE)  # type: ignore[list-item]
+
+    a = arrays(bulb, lamps=lamps)
+    seen = a["object_id"] == 2
+    assert (a["emission"][seen] == 50).all()
+    assert (a["emission"][~seen] == 0).all()
+    assert seen.any()
+    assert (a["shadow_hit_lamp"][a["object_id"] == 1] == 65504).all()  # the bulb stands in the light and hides none
+    assert (arrays(bulb, lamps=())["diff"] == 0).all()
+    wall = box((0, 0, -2), (10, 10, 1), GREY)
+    assert (arrays(bulb, wall, lamps=())["diff"] == 0).all()
+    assert arrays(bulb, wall, lamps=lamps)["diff"].astype(float).mean() > 0.001
+
+
+def test_glass_colours_the_light_behind_it() -> None:
+    red, green = (Material(c, transmission=t, f0=0.0) for c, t in (("r", (0.8, 0.1, 0.1)), ("g", (0.5, 0.75, 0.25))))
+    shapes = [
+        FLOOR,
+        box((0, 1, 0), (4, 0.02, 1), red),
+        box((1, 2, 0), (2, 0.02, 1), green),
+        box((-1.5, 3, 0), (1, 0.02, 1), GREY),
+    ]
+    lamp = Lamp("lamp", (0, 500, 0), 1.0, (1e5, 1e5, 1e5))
+    view = View(Camera((0, 0.5, 4), (0, 0, 0), 60), shapes, sun=Sun((0, 1, 0), (1, 1, 1), 0.002), lamps=(lamp,))
+    scene = scene_of("glass", lambda frame: view)
+    a = testbed.render(scene, 0, *SIZE, reference_samples=8)
+    p = positions(scene, a, SIZE)
+    floor = (a["object_id"] == 1) & (np.abs(p[..., 2]) < 0.45)
+    x = p[..., 0]
+    for light in ("sun", "lamp"):
+        colour, hit, shadow = (a[light_array(kind, light)] for kind in ("translucency", "shadow_hit", "ref_shadow"))
+        for where, expected, distance in (
+            (floor & (np.abs(x + 0.5) < 0.4), (0.8, 0.1, 0.1), 1),
+            (floor & (np.abs(x - 1) < 0.9), (0.4, 0.075, 0.025), 1),
+            (floor & (np.abs(x + 1.5) < 0.4), (0, 0, 0), 1),
+            (floor & (x > 2.1), (1, 1, 1), 65504),
+            (a["normal"][..., 1] < 0, (0, 0, 0), 0),
+        ):
+            assert where.any()
+            assert colour[where] == pytest.approx(np.broadcast_to(expected, (where.sum(), 3)), abs=1e-3)
+            assert shadow[where] == pytest.approx(np.broadcast_to(expected, (where.sum(), 3)), abs=1e-3)
+            assert hit[where] == pytest.approx(distance, rel=0.02)
+    assert metrics.compose(a, metrics.reference_signals(a)) == pytest.approx(a["ref_color"], rel=2e-3, abs=1e-3)
+
+
+def test_descriptions_say_where_lights_are() -> None:
+    meta = testbed.metadata("jump", *SIZE)
+    first, second = testbed.get_scene("jump").lighting_changes
+    assert meta["lighting_changes"] == [first, second]
+    directions = [light_geometry(meta, "sun", frame)["direction"] for frame in range(meta["num_frames"])]
+    assert len(set(directions[:second])) == len(set(directions[second:])) == 1
+    assert directions[0] != directions[-1]
+    assert meta["sun"]["direction_to_light"] == list(directions[0])
+    meta = testbed.metadata("shadows", *SIZE)
+    assert "directions_to_light" not in meta["sun"]
+    assert light_geometry(meta, "sun", 7).keys() == {"direction", "tan_angular_radius"}
+    for frame in (0, 9):
+        lamp = testbed.get_scene("shadows").at(frame).lamps[0]
+        assert light_geometry(meta, "lantern", frame) == {"position": lamp.position, "radius": lamp.radius}
+    assert light_geometry(meta, "lantern", 0) != light_geometry(meta, "lantern", 9)
+
+
+def test_jump_changes_the_shadows_at_its_frames_only() -> None:
+    first, second = testbed.get_scene("jump").lighting_changes
+
+    def shadows(frame: int) -> tuple[NDArray, NDArray]:
+        a = testbed.render("jump", frame, 96, 54, reference_samples=16)
+        return a["ref_shadow"].astype(float), a["ref_shadow_lamp"].astype(float)
+
+    def changed(before: NDArray, after: NDArray) -> int:
+        return int((np.abs(before - after) > 0.5).sum())
+
+    start, before, jumped, later, dusk = map(shadows, (0, first - 1, first, second - 1, second))
+    for light in (0, 1):
+        assert changed(start[light], before[light]) < 5
+        assert changed(before[light], jumped[light]) > 50
+        assert changed(jumped[light], later[light]) < 5
+    assert changed(later[0], dusk[0]) > 50
+    assert changed(later[1], dusk[1]) < 5
 
 
 def test_disocclusion_behind_a_still_camera_is_where_something_else_was() -> None:
@@ -354,6 +545,16 @@ def test_sequence_is_lazy_and_survives_the_disk(tmp_path: Path) -> None:
         sequence.frames[3]
 
 
+def test_lights_survive_the_disk(tmp_path: Path) -> None:
+    sequence = testbed.sequence("stained", 17, 9, frames=2, reference_frames=[1], reference_samples=2)
+    write_sequence(tmp_path, sequence.meta, sequence.frames.values())
+    read = open_sequence(tmp_path)
+    assert read.lights == ["sun", "lamp"]
+    assert read.meta["lights"]["lamp"] == sequence.meta["lights"]["lamp"]
+    assert lights_with("ref_shadow", read.frames[1]) == ["sun", "lamp"]
+    assert read.frames[1]["translucency_lamp"].shape == (9, 17, 3)
+
+
 def test_wrong_use_is_named() -> None:
     with pytest.raises(ValueError, match=r"scene: expected one of room, .*, got 'attic'"):
         testbed.render("attic", 0, 8, 8)
@@ -376,3 +577,13 @@ def test_wrong_use_is_named() -> None:
 
     with pytest.raises(ValueError, match="scene growing: frames -1 and 0 differ in their shapes"):
         testbed.guides(scene_of("growing", growing), 0, 4, 4)
+
+    def lit(frame: int) -> View:
+        names = [f"lamp{i}" for i in range(frame)]
+        lamps = tuple(Lamp(name, (0, 0, 0), 1, (1, 1, 1)) for name in names)
+        return View(Camera((0, 0, 5), (0, 0, 0)), [box((0, 0, 0), (1, 1, 1), GREY)], lamps=lamps)
+
+    with pytest.raises(ValueError, match="scene lit: frames 0 and 1 differ in their lights"):
+        testbed.guides(scene_of("lit", lit), 1, 4, 4)
+    with pytest.raises(ValueError, match="scene lit: 9 lights are more than 8"):
+        testbed.guides(scene_of("lit", lambda frame: lit(9)), 0, 4, 4)

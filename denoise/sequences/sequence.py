@@ -203,7 +203,7 @@ def _check_lights(meta: Mapping[str, Any], count: int) -> None:
 def _check_entry(entry: object, owner: str, key: str, shape: tuple[int, ...]) -> None:
     value = entry.get(key) if isinstance(entry, Mapping) else None
     if _number_shape(value) != shape:
-        wanted = {(): "a number", (3,): "3 numbers"}.get(shape, f"one row of 3 numbers per frame, {shape[0]} in all")
+        wanted = ("a number", "3 numbers", "one row of 3 numbers per frame")[len(shape)]
         raise ValueError(f"{owner}.{key}: expected {wanted}, got {value!r}")
 
 

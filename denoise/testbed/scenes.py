@@ -7,6 +7,7 @@ from math import cos, degrees, radians, sin
 
 from .scene import (
     Camera,
+    Lamp,
     Material,
     Scene,
     Sky,
@@ -293,6 +294,196 @@ def switch(frame: int) -> View:
     return View(Camera((0.55, 1.5, 3.9), (-0.05, 1.15, -1.5), 46), shapes)
 
 
+def shadows(frame: int) -> View:
+    """A terrace late in the afternoon: a fence, a trellis that the sun grazes, a bough above, a lantern in a niche.
+
+    The windmill turns, the ball rolls, the bough sways and the lantern swings; the camera stands still for 24 frames
+    and then drifts to the right.
+    """
+    paving = Material("paving", (0.5, 0.42, 0.34), (0.28, 0.22, 0.17), 0.6, texture="tiles", scale=1.5)
+    plaster = Material("plaster", (0.72, 0.52, 0.33), (0.64, 0.44, 0.27), roughness=1, f0=0, texture="clouds", scale=2)
+    brick = Material("brick", (0.46, 0.2, 0.13), (0.56, 0.32, 0.22), roughness=1, f0=0, texture="bricks", scale=1.8)
+    stone = Material("stone", (0.74, 0.71, 0.66), (0.62, 0.59, 0.54), roughness=0.7, texture="clouds", scale=3)
+    blue = Material("blue", (0.09, 0.24, 0.36), (0.11, 0.28, 0.4), roughness=0.5, texture="clouds", scale=5)
+    clay = Material("clay", (0.58, 0.24, 0.12), (0.5, 0.2, 0.1), roughness=1, f0=0, texture="clouds", scale=6)
+    wood = Material("wood", (0.42, 0.25, 0.13), (0.32, 0.18, 0.09), 0.5, texture="planks", scale=9)
+    leaves = Material("leaves", (0.06, 0.15, 0.04), (0.14, 0.25, 0.06), roughness=1, f0=0, texture="clouds", scale=7)
+    ball = Material("ball", (0.75, 0.12, 0.06), (0.86, 0.82, 0.72), roughness=0.3, texture="stripes", scale=0.75)
+    bulb = Material("bulb", emission=(40.0, 22.0, 9.0), glow=True)
+
+    sway = 0.12 * wave(frame, 64)
+    roll = 1.5 * wave(frame, 120, -0.1)
+    swing = 7.0 * wave(frame, 56)
+    hook = (2.45, 2.5, -3.75)
+    lantern = moved(
+        [
+            cylinder((0, -0.5, 0), 0.008, 0.5, BLACK),
+            box((0, -0.5, 0), (0.26, 0.03, 0.26), BLACK),
+            *[box((x, -0.68, z), (0.014, 0.36, 0.014), BLACK) for x in (-0.11, 0.11) for z in (-0.11, 0.11)],
+            box((0, -0.86, 0), (0.26, 0.02, 0.26), BLACK),
+            sphere((0, -0.69, 0), 0.06, bulb),
+        ],
+        translation(hook),
+        rotation("z", swing),
+    )
+    bough = [
+        (-0.6, 0.1, 0.5),
+        (-0.1, 0.5, -0.3),
+        (0.35, -0.2, 0.2),
+        (0.8, 0.3, -0.4),
+        (1.1, -0.1, 0.4),
+        (0.1, 0.2, 1.0),
+    ]
+
+    shapes = [
+        box((0, -0.05, 0), (18, 0.1, 16), paving),
+        # the wall, its niche and what crowns it
+        box((-2.7, 1.2, -3.15), (7.6, 2.4, 0.3), plaster),
+        box((4.9, 1.2, -3.15), (2.0, 2.4, 0.3), plaster),
+        box((1.0, 1.2, -3.95), (0.2, 2.4, 1.9), plaster),
+        box((4.0, 1.2, -3.95), (0.2, 2.4, 1.9), plaster),
+        box((2.5, 1.2, -4.85), (3.2, 2.4, 0.1), brick),
+        box((2.5, 2.5, -3.9), (3.4, 0.14, 2.0), stone),
+        box((-2.75, 2.46, -3.12), (7.7, 0.12, 0.46), stone),
+        box((4.95, 2.46, -3.12), (2.1, 0.12, 0.46), stone),
+        # a trellis that stands off the wall by a hand
+        *[box((x, 1.2, -2.93), (0.03, 1.7, 0.02), wood) for x in (-3.1, -2.75, -2.4, -2.05, -1.7)],
+        *[box((-2.4, y, -2.91), (1.6, 0.03, 0.02), wood) for y in (0.5, 0.95, 1.4, 1.85)],
+        # the fence
+        *[box((-2.85, 0.5, -2.5 + 0.27 * i), (0.03, 1.0, 0.07), WHITE) for i in range(18)],
+        *[box((-2.88, y, -0.2), (0.03, 0.07, 4.8), WHITE) for y in (0.3, 0.8)],
+        # a bench of slats
+        *[box((-0.55, 0.44, -2.55 + 0.11 * i), (1.5, 0.03, 0.07), wood) for i in range(4)],
+        *[box((x, 0.21, -2.39), (0.06, 0.42, 0.4), BLACK) for x in (-1.15, 0.05)],
+        # niche: a table, a chair with a back of slats, a jug
+        cylinder((2.55, 0.7, -4.05), 0.42, 0.03, stone),
+        cylinder((2.55, 0, -4.05), 0.04, 0.7, BLACK),
+        ellipsoid((2.6, 0.9, -4.1), (0.11, 0.17, 0.11), blue),
+        sphere((2.33, 0.79, -3.95), 0.06, ball),
+        *moved(
+            [
+                box((0, 0.43, 0), (0.44, 0.04, 0.44), blue),
+                *[box((x, 0.22, z), (0.04, 0.44, 0.04), blue) for x in (-0.2, 0.2) for z in (-0.2, 0.2)],
+                *[box((-0.18 + 0.12 * i, 0.72, 0.2), (0.03, 0.55, 0.02), blue) for i in range(4)],
+                box((0, 0.98, 0.2), (0.44, 0.06, 0.03), blue),
+            ],
+            translation((3.0, 0, -3.15)),
+            rotation("y", 24),
+        ),
+        *lantern,
+        # pots
+        cylinder((0.6, 0, -2.6), 0.22, 0.36, clay),
+        sphere((0.6, 0.66, -2.6), 0.36, leaves),
+        cylinder((4.3, 0, -2.45), 0.26, 0.42, clay),
+        ellipsoid((4.3, 1.1, -2.45), (0.34, 0.75, 0.34), leaves),
+        # a sundial; cubes and balls that stand on the ground
+        box((0.55, 0.06, -0.4), (0.8, 0.12, 0.8), stone, 30),
+        cylinder((0.55, 0.12, -0.4), 0.17, 0.75, stone),
+        cylinder((0.55, 0.87, -0.4), 0.3, 0.06, stone),
+        *moved([box((0, 0.1, 0), (0.02, 0.3, 0.02), BRASS)], translation((0.5, 0.96, -0.4)), rotation("z", 35)),
+        box((2.5, 0.15, -0.9), (0.3, 0.3, 0.3), blue, 20),
+        sphere((2.95, 0.12, -0.65), 0.12, GOLD),
+        *moved(
+            [sphere((0, 0, 0), 0.26, ball)], translation((0.1 + roll, 0.26, 1.1)), rotation("z", -degrees(roll / 0.26))
+        ),
+        # the windmill
+        cylinder((-1.55, 0, -1.75), 0.03, 1.85, WHITE),
+        *moved(
+            [
+                box((0.06, 0.42, 0), (0.18, 0.62, 0.012), (clay, WHITE)[i % 2]).moved(rotation("z", 90 * i))
+                for i in range(4)
+            ],
+            translation((-1.55, 1.85, -1.66)),
+            rotation("y", -50),
+            rotation("z", 5.0 * frame),
+        ),
+        sphere((-1.55, 1.85, -1.66), 0.06, BRASS),
+        # a bough far above, and trees behind
+        *[ellipsoid((-4.7 + x + sway, 5.2 + y, 1.5 + z), (0.3, 0.06, 0.2), leaves, 50 * x) for x, y, z in bough],
+        *[ellipsoid((x, 2.0, z), (0.5, 2.4, 0.5), leaves) for x, z in ((-4.6, -6.5), (-2.9, -7.5), (5.6, -6))],
+    ]
+    drift = max(frame - 24, 0)
+    camera = Camera((0.35 + 0.012 * drift, 1.75, 4.7), (0.3 + 0.004 * drift, 0.93, -1.5), 42)
+    sky = Sky(zenith=(0.06, 0.3, 1.3), horizon=(1.15, 0.8, 0.55), ground=(0.2, 0.15, 0.1))
+    sun = Sun((-0.72, 0.62, 0.13), (17.0, 11.0, 5.6), 0.02)
+    x, y = hook[0] + 0.69 * sin(radians(swing)), hook[1] - 0.69 * cos(radians(swing))
+    return View(camera, shapes, sky, sun, (Lamp("lantern", (x, y, hook[2]), 0.07, (11.0, 5.0, 1.5)),))
+
+
+JUMP, SUNSET = 10, 22  # first frames with the caster elsewhere, and with the sun elsewhere
+
+
+def jump(frame: int) -> View:
+    """A ball and a grating that at once are elsewhere, and later a sun that is: nothing else ever moves."""
+    floor = Material("floor", (0.42, 0.38, 0.33), (0.3, 0.27, 0.24), roughness=0.7, texture="tiles", scale=2)
+    wall = Material("wall", (0.16, 0.3, 0.36), (0.13, 0.26, 0.32), roughness=1, f0=0, texture="clouds", scale=2)
+    red = Material("red", (0.7, 0.14, 0.07), (0.6, 0.1, 0.05), roughness=0.4, texture="clouds", scale=4)
+    wood = Material("wood", (0.42, 0.25, 0.13), (0.32, 0.18, 0.09), 0.5, texture="planks", scale=9)
+    bulb = Material("bulb", emission=(5.0, 9.0, 14.0), glow=True)
+    x = 0.75 if frame >= JUMP else -0.75
+    lamp = (1.95, 1.0, 0.3)
+    shapes = [
+        box((0, -0.05, 0), (12, 0.1, 10), floor),
+        box((0, 1.2, -2.05), (12, 2.4, 0.1), wall),
+        sphere((x, 0.75, 0.5), 0.3, red),
+        *[box((0.6 - x - 0.4 + 0.2 * i, 0.55, -0.7), (0.06, 1.1, 0.04), wood) for i in range(5)],
+        cylinder((0.0, 0, -0.3), 0.14, 0.4, WHITE),
+        sphere(lamp, 0.05, bulb),
+    ]
+    sun = Sun((0.75, 0.7, 0.25) if frame >= SUNSET else (-0.6, 0.75, 0.4), (12.0, 9.6, 7.0), 0.03)
+    sky = Sky(zenith=(0.1, 0.2, 0.45), horizon=(0.3, 0.36, 0.45), ground=(0.15, 0.13, 0.1))
+    camera = Camera((0.1, 1.9, 4.0), (0.1, 0.5, -0.6), 42)
+    return View(camera, shapes, sky, sun, (Lamp("lamp", lamp, 0.08, (2.2, 4.2, 7.0)),))
+
+
+def stained(frame: int) -> View:
+    """A screen of coloured panes in the sun, and before a lamp a wheel of glass that turns."""
+    floor = Material("floor", (0.6, 0.58, 0.54), (0.42, 0.4, 0.37), roughness=0.6, texture="tiles", scale=2)
+    wall = Material("wall", (0.55, 0.53, 0.5), (0.5, 0.48, 0.45), roughness=1, f0=0, texture="clouds", scale=2)
+    bulb = Material("bulb", emission=(18.0, 15.0, 11.0), glow=True)
+    tints = {
+        "ruby": (0.85, 0.04, 0.05),
+        "amber": (0.95, 0.5, 0.05),
+        "emerald": (0.05, 0.6, 0.16),
+        "cobalt": (0.06, 0.14, 0.8),
+        "violet": (0.45, 0.08, 0.6),
+    }
+    glass = [
+        Material(name, (0.5 * r, 0.5 * g, 0.5 * b), roughness=0.1, transmission=(r, g, b))
+        for name, (r, g, b) in tints.items()
+    ]
+    lamp = (2.0, 0.9, 0.2)
+    panes = [(i, j) for i in range(4) for j in range(3)]
+    wheel = moved(
+        [
+            *[box((0, 0.3, 0), (0.26, 0.3, 0.015), pane).moved(rotation("z", 72 * i)) for i, pane in enumerate(glass)],
+            sphere((0, 0, 0), 0.06, BRASS),
+        ],
+        translation((1.5, 0.8, -0.6)),
+        rotation("y", -35),
+        rotation("z", 2.5 * frame),
+    )
+    shapes = [
+        box((0, -0.05, 0), (12, 0.1, 10), floor),
+        box((0, 1.5, -2.05), (12, 3.0, 0.1), wall),
+        *[
+            box((-2.0, 0.55 + 0.5 * j, -0.9 + 0.5 * i), (0.02, 0.46, 0.46), glass[(2 * i + j) % len(glass)])
+            for i, j in panes
+        ],
+        *[box((-2.0, 1.05, -1.15 + 0.5 * i), (0.05, 1.6, 0.04), BLACK) for i in range(5)],
+        *[box((-2.0, 0.3 + 0.5 * j, -0.15), (0.05, 0.04, 2.04), BLACK) for j in range(4)],
+        *wheel,
+        cylinder((0.1, 0, -0.6), 0.25, 0.7, WHITE),
+        sphere((0.1, 0.95, -0.6), 0.25, WHITE),
+        cylinder((lamp[0], 0, lamp[2]), 0.02, 0.8, BLACK),
+        sphere(lamp, 0.05, bulb),
+    ]
+    sun = Sun((-0.8, 0.62, 0.2), (11.0, 9.8, 8.2), 0.02)
+    sky = Sky(zenith=(0.08, 0.11, 0.2), horizon=(0.15, 0.17, 0.22), ground=(0.08, 0.08, 0.08))
+    camera = Camera((0.4, 1.9, 3.9), (0.05, 0.6, -0.5), 42)
+    return View(camera, shapes, sky, sun, (Lamp("lamp", lamp, 0.06, (9.0, 7.8, 6.0)),))
+
+
 SCENES = {
     scene.name: scene
     for scene in (
@@ -317,5 +508,21 @@ SCENES = {
             lighting_changes=SWITCHES,
             exposure=1.8,
         ),
+        Scene(
+            "shadows",
+            "A terrace with a low sun, a lantern that swings and things that move; the camera starts to drift at 24.",
+            shadows,
+            num_frames=48,
+            exposure=0.6,
+        ),
+        Scene(
+            "jump",
+            "Casters jump, later the sun does; the camera stands still.",
+            jump,
+            num_frames=34,
+            lighting_changes=(JUMP, SUNSET),
+            exposure=0.5,
+        ),
+        Scene("stained", "Sun and a lamp through coloured glass; the camera stands still.", stained, exposure=0.5),
     )
 }
