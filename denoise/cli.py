@@ -36,9 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    names = sequences.choose(options.denoiser.split(","))
-    settings = sequences.parse_settings(options.set, names)
     with _progress("denoising frames") as progress:
+        if options.denoiser:
+            names = sequences.choose(options.denoiser.split(","))
+        else:
+            sequence = sequences.open_sequence(options.sequence)
+            names = sequences.fitting(sequence.frames[0], sequence.meta)
+        settings = sequences.parse_settings(options.set, names)
         done = sequences.denoise_sequence(
             options.sequence,
             options.output,
@@ -108,7 +112,8 @@ def _devices(options: argparse.Namespace) -> int:
 
 def _passes(options: argparse.Namespace) -> int:
     width, height = options.size
-    print(sequences.create(options.denoiser, {"width": width, "height": height}, options.device).describe())
+    names = options.denoiser.split(",")
+    print(sequences.create(names, {"width": width, "height": height}, options.device).describe())
     return 0
 
 
@@ -125,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "cli", "denoise a sequence, or go on where an earlier run ended")
     run.add_argument("sequence", metavar="SEQ", help="folder with sequence.json and frame_0000.npz, ...")
     run.add_argument("-o", "--output", metavar="OUT", required=True, help="folder for the results and run.json")
-    run.add_argument("--denoiser", metavar="A,B", default="reblur", help=f"of {', '.join(DENOISERS)} (default: reblur)")
+    run.add_argument("--denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)} (default: all that have inputs)")
     run.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting, or DENOISER.KEY=VALUE; repeatable"
     )
@@ -140,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--scene", metavar="NAME", help="a scene of denoise.testbed (default: the first)")
     demo.add_argument("--size", metavar="WxH", type=_size, default=(480, 270), help="(default: 480x270)")
     demo.add_argument("--frames", metavar="N", type=int, default=48, help="(default: 48)")
-    demo.add_argument("--denoiser", metavar="NAME", default="reblur", help="(default: reblur)")
+    demo.add_argument("--denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)} (default: all that have inputs)")
     demo.add_argument("--device", default="auto", help="(default: auto)")
     demo.add_argument("--seed", metavar="N", type=int, default=0, help="of the noise (default: 0)")
     demo.add_argument("-o", "--output", metavar="DIR", default="denoise-demo", help="(default: denoise-demo)")
@@ -154,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="print JSON")
 
     passes = add("passes", _passes, "cli", "print the page of a denoiser: passes, images, memory")
-    passes.add_argument("denoiser", metavar="NAME", help=f"of {', '.join(DENOISERS)}")
+    passes.add_argument("denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)}")
     passes.add_argument("--size", metavar="WxH", type=_size, default=(1920, 1080), help="(default: 1920x1080)")
     passes.add_argument("--device", default="auto", help="(default: auto)")
     return parser

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +19,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
 from denoise import metrics, testbed
-from denoise.sequences import Arrays, Sequence, create, denoise_frame, frame_inputs, write_json
+from denoise.sequences import Arrays, Sequence, choose, create, denoise_frame, fitting, frame_inputs, write_json
 
 REFERENCES = 2  # the least that temporal errors need
 REFERENCE_SAMPLES = 96  # they take most of the time
@@ -44,7 +45,7 @@ def demo(
     scene: str | None = None,
     size: tuple[int, int] = (480, 270),
     frames: int = 48,
-    denoiser: str = "reblur",
+    denoiser: str | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -54,7 +55,7 @@ def demo(
     scene     a name of testbed.scenes(), default the first
     size      width and height in pixels
     frames    how many; the last ones are compared with references
-    denoiser  a name of sequences.run.DENOISERS
+    denoiser  names of sequences.run.DENOISERS, separated by commas; by default, all that the scene has signals for
     seed      of the noise
     progress  called with the rays per pixel traced so far and in all, over all frames
 
@@ -62,18 +63,22 @@ def demo(
     """
     if min(size) < 16 or frames < 1:
         raise ValueError(f"size, frames: expected at least 16x16 and 1, got {size[0]}x{size[1]} and {frames}")
+    names = choose(denoiser.split(",")) if denoiser else []
     scene = scene or testbed.scenes()[0]
     references = range(max(frames - REFERENCES, 0), frames)
     sequence = testbed.sequence(
         scene, *size, frames=frames, reference_frames=references, reference_samples=REFERENCE_SAMPLES, seed=seed
     )
-    worker = create(denoiser, sequence.meta, device)
+    stream = iter(sequence.frames.items())
+    first = next(stream)
+    names = names or fitting(first[1], sequence.meta)
+    worker = create(names, sequence.meta, device)
     kept: dict[int, Arrays] = {}
     results: dict[int, Arrays] = {}
     pairs: list[tuple[Image, Image]] = []
     times: list[float] = []
-    for index, frame in sequence.frames.items():
-        signals, milliseconds = denoise_frame({denoiser: worker}, frame_inputs(frame, sequence.meta, index))
+    for index, frame in chain([first], stream):
+        signals, milliseconds = denoise_frame(worker, frame_inputs(frame, sequence.meta, index))
         noisy = metrics.noisy_signals(frame)
         pairs.append((metrics.compose(frame, noisy), metrics.compose(frame, {**noisy, **signals})))
         times.append(milliseconds)
@@ -96,7 +101,7 @@ def demo(
     found = Demo(scores, median(times), str(worker.device), *files)
     _save_strip(found.strip, *pairs[-1], reference)
     _save_animation(found.animation, pairs, sequence.meta["fps"])
-    made_with = {"scene": scene, "size": size, "frames": frames, "seed": seed, "denoiser": denoiser}
+    made_with = {"scene": scene, "size": size, "frames": frames, "seed": seed, "denoiser": ",".join(names)}
     timing = {"device": found.device, "ms_per_frame": round(found.ms_per_frame, 3)}
     write_json(found.figures, {**made_with, **timing, "reference_samples": REFERENCE_SAMPLES, "scores": scores})
     return found

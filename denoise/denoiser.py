@@ -73,8 +73,8 @@ class Denoiser(ABC):
 
     @property
     @abstractmethod
-    def _members(self) -> tuple[FamilyDenoiser[Any], ...]:
-        """The denoisers of single families that this one consists of."""
+    def members(self) -> tuple[FamilyDenoiser[Any], ...]:
+        """The denoisers of single families that this one consists of, whose settings can be changed between frames."""
 
     @property
     def width(self) -> int:
@@ -94,7 +94,7 @@ class Denoiser(ABC):
     @property
     def inputs(self) -> Mapping[str, InputInfo]:
         """Name to what that input is, whether it is required, and what its absence costs."""
-        wanted = {"", *(signal for member in self._members for signal in member.SIGNALS)}
+        wanted = {"", *(signal for member in self.members for signal in member.SIGNALS)}
         return {name: info for name, info in INPUTS.items() if info.signal in wanted}
 
     @property
@@ -138,7 +138,7 @@ class Denoiser(ABC):
             self._native.denoise(*call)
             self._signals = self._signals_of(frame)
             tuples = [
-                name for member in self._members for name, signal in member._attributes(frame) if signal == "shadow"
+                name for member in self.members for name, signal in member._attributes(frame) if signal == "shadow"
             ]
         return _result(results, [] if isinstance(frame.light, Light) else tuples)
 
@@ -148,7 +148,7 @@ class Denoiser(ABC):
         with self._alone():
             self._native.resize(width, height)
             self._signals = ()
-            for denoiser in (self, *self._members):
+            for denoiser in (self, *self.members):
                 denoiser._width, denoiser._height = width, height
 
     def save_state(self) -> dict[str, Any]:
@@ -199,14 +199,14 @@ class Denoiser(ABC):
             self._busy.release()
 
     def _signals_of(self, frame: Frame) -> tuple[str, ...]:
-        signals = (signal for member in self._members for signal in member.SIGNALS)
+        signals = (signal for member in self.members for signal in member.SIGNALS)
         return tuple(signal for signal in signals if getattr(frame, SIGNALS[signal]) is not None)
 
     def _prepare(
         self, frame: Frame, out: Result | Mapping[str, Any] | None = None, reset: bool = False
     ) -> tuple[dict[_Slot, Array], _Call]:
         """The arrays to write into, and what the native side takes, once all that can be wrong is checked."""
-        given = frame.check(self._width, self._height, [member.SIGNALS for member in self._members])
+        given = frame.check(self._width, self._height, [member.SIGNALS for member in self.members])
         signals = self._signals_of(frame)
         if self._signals and signals != self._signals and not reset:
             raise ValueError(
@@ -214,7 +214,7 @@ class Denoiser(ABC):
                 "other signals need reset=True, or an instance of their own"
             )
         self._check_settings()
-        slots = [slot for member in self._members for slot in member._slots(frame, given)]
+        slots = [slot for member in self.members for slot in member._slots(frame, given)]
         camera = {
             "world_to_view": frame.camera.world_to_view.ravel().tolist(),
             "view_to_clip": frame.camera.view_to_clip.ravel().tolist(),
@@ -234,10 +234,10 @@ class Denoiser(ABC):
 
     def _numbers(self) -> dict[str, dict[str, float]]:
         """The settings as the native side takes them."""
-        return {member.FAMILY: member.settings.as_numbers() for member in self._members}
+        return {member.FAMILY: member.settings.as_numbers() for member in self.members}
 
     def _check_settings(self) -> None:
-        for member in self._members:
+        for member in self.members:
             member.settings.check()
 
 
@@ -286,7 +286,8 @@ class FamilyDenoiser(Denoiser, Generic[SettingsT]):
         self._settings = settings
 
     @property
-    def _members(self) -> tuple[FamilyDenoiser[Any], ...]:
+    def members(self) -> tuple[FamilyDenoiser[Any], ...]:
+        """Itself alone."""
         return (self,)
 
     def _slots(self, frame: Frame, given: Mapping[str, Array]) -> list[_Slot]:
@@ -388,16 +389,12 @@ class Pipeline(Denoiser):
                 member._owned = True
 
     def __repr__(self) -> str:
-        names = ", ".join(type(member).__name__ for member in self._members)
+        names = ", ".join(type(member).__name__ for member in self.members)
         return f"<Pipeline of {names}, {self._width} x {self._height} on {self._device}>"
 
     @property
-    def denoisers(self) -> tuple[FamilyDenoiser[Any], ...]:
+    def members(self) -> tuple[FamilyDenoiser[Any], ...]:
         """Its denoisers, whose settings can be changed between frames."""
-        return self._denoisers
-
-    @property
-    def _members(self) -> tuple[FamilyDenoiser[Any], ...]:
         return self._denoisers
 
     def _check_settings(self) -> None:

@@ -51,6 +51,19 @@ def test_run(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert printed.err == ""
 
 
+def test_run_takes_all_that_has_inputs(tmp_path: Path) -> None:
+    shaded, out = str(tiny_sequence.write_shaded(tmp_path / "seq")), tmp_path / "out"
+    settings = ["--set", "sigma.plane_sensitivity=0.1", "--set", "frame_time=0.1", "--set", "max_accumulated_frames=8"]
+    assert cli.main(["run", shaded, "-o", str(out), *settings]) == 0
+    assert sq.open_outputs(out)[3].keys() == {"diff", "spec", "shadow", "shadow_lamp"}
+    record = json.loads((out / "run.json").read_text())
+    assert record["denoiser"] == "reblur,sigma"
+    assert [record["settings"][name]["frame_time"] for name in ("reblur", "sigma")] == [0.1, 0.1]
+    assert [record["settings"][name]["plane_sensitivity"] for name in ("reblur", "sigma")] == [0.02, 0.1]
+    assert cli.main(["run", shaded, "-o", str(out), "--denoiser", "sigma"]) == 0
+    assert sq.open_outputs(out)[3].keys() == {"shadow", "shadow_lamp"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -169,6 +182,11 @@ def test_devices(capsys: pytest.CaptureFixture[str]) -> None:
 def test_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["passes", "reblur", "--size", "64x32"]) == 0
     assert "64 x 32" in capsys.readouterr().out
+    assert cli.main(["passes", "reblur,sigma", "--size", "64x32"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("  pack_guides ") == 1
+    assert "stabilize.specular" in printed
+    assert "out.shadow.0" in printed
     assert cli.main(["passes", "relbur"]) == 2
     assert "did you mean 'reblur'" in capsys.readouterr().err
 
@@ -194,6 +212,21 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     figures = json.loads(Path(files[2]).read_text())
     assert (figures["size"], figures["frames"], figures["seed"], figures["denoiser"]) == ([48, 27], 3, 7, "reblur")
     assert figures["scores"]["denoised"]["composite"]["psnr"] > figures["scores"]["noisy"]["composite"]["psnr"]
+
+
+def test_demo_with_shadows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from denoise import demo
+
+    monkeypatch.setattr(demo, "REFERENCE_SAMPLES", 2)
+    command = ["demo", "--scene", "shadows", "--size", "48x27", "--frames", "2"]
+    for names, wanted in ((None, "reblur,sigma"), ("sigma", "sigma")):
+        out = tmp_path / wanted
+        assert cli.main([*command, "-o", str(out), *(["--denoiser", names] if names else [])]) == 0
+        figures = json.loads((out / "metrics.json").read_text())
+        assert figures["denoiser"] == wanted
+        denoised = set(figures["scores"]["denoised"]["denoised"])
+        assert "shadow" in denoised
+        assert ("diff" in denoised) == ("reblur" in wanted)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_the_page_before_the_first_frame() -> None:
 def test_life_of_a_pipeline() -> None:
     pipeline = dn.Pipeline(pair())
     assert pipeline.timings() == {}
-    assert [type(member) for member in pipeline.denoisers] == [dn.Reblur, dn.Sigma]
+    assert [type(member) for member in pipeline.members] == [dn.Reblur, dn.Sigma]
     assert repr(pipeline) == f"<Pipeline of Reblur, Sigma, 83 x 45 on {pipeline.device}>"
     assert {"diffuse", "roughness", "occluder_distance", "view_z"} <= pipeline.inputs.keys()
     first = pipeline(**frame(1))
@@ -94,7 +94,7 @@ def test_life_of_a_pipeline() -> None:
         dn.Pipeline([sigma()]).load_state(pipeline.save_state())
 
     pipeline.resize(16, 8)
-    assert {(member.width, member.height) for member in (pipeline, *pipeline.denoisers)} == {(16, 8)}
+    assert {(member.width, member.height) for member in (pipeline, *pipeline.members)} == {(16, 8)}
     with pytest.raises(ValueError, match=r"resize\(83, 45\)"):
         pipeline(**frame(0))
     pipeline.resize(WIDTH, HEIGHT)
@@ -155,7 +155,7 @@ WRONG = {
         "denoisers[2]: Sigma and Sigma both write shadow; leave one out",
     ),
     "one of another's": (
-        lambda: [reblur(), dn.Pipeline([sigma()]).denoisers[0]],
+        lambda: [reblur(), dn.Pipeline([sigma()]).members[0]],
         ValueError,
         "denoisers[1]: this Sigma belongs to a Pipeline already",
     ),
@@ -194,8 +194,8 @@ def test_a_refused_member_stays_free() -> None:
 def test_settings_may_not_drift_apart() -> None:
     pipeline = dn.Pipeline([reblur(), sigma()])
     pipeline(**frame(0))
-    pipeline.denoisers[1].settings.split_screen = 0.5
+    pipeline.members[1].settings.split_screen = 0.5
     with pytest.raises(ValueError, match=r"split_screen: .* got 0\.0 of Reblur and 0\.5 of Sigma"):
         pipeline(**frame(1))
-    pipeline.denoisers[0].settings.split_screen = 0.5
+    pipeline.members[0].settings.split_screen = 0.5
     pipeline(**frame(1))

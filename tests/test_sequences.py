@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny_sequence
 
-from denoise import Frame, Reblur, ReblurSettings
+from denoise import Frame, Light, Reblur, ReblurSettings
 from denoise import sequences as sq
 from denoise.sequences import run as driver
 
@@ -212,11 +212,46 @@ def test_frame_inputs_leave_out_what_belongs_to_an_absent_signal() -> None:
     Frame(**inputs).check(32, 18, [("diffuse", "specular")])
 
 
+def test_frame_inputs_have_the_lights_of_their_frame() -> None:
+    meta = tiny_sequence.meta(sun=tiny_sequence.SUN, lights={"lamp": tiny_sequence.LAMP})
+    sun = Light.directional((0.3, 1, -1), 0.05, key="sun")
+    assert sq.frame_inputs(tiny_sequence.shaded(0), meta, 0)["light"] == [sun]
+    arrays = tiny_sequence.shaded(3)
+    inputs = sq.frame_inputs(arrays, meta, 3)
+    assert inputs["light"] == [sun, Light.local((0, 1, 2.3), 0.2, key="lamp")]
+    assert inputs["occluder_distance"][1] is arrays["shadow_hit_lamp"]
+    assert inputs["translucency"][0] is None
+    assert inputs["translucency"][1] is arrays["translucency_lamp"]
+    Frame(**inputs).check(32, 18, [("diffuse", "specular"), ("shadow",)])
+    meta["sun"]["directions_to_light"] = [[0, 1, index] for index in range(4)]
+    assert sq.frame_inputs(arrays, meta, 3)["light"][0].vector == pytest.approx((0, 0.1**0.5, 0.9**0.5))
+    meta.pop("lights")
+    assert len(sq.frame_inputs(arrays, meta, 3)["light"]) == 1
+    meta.pop("sun")  # a shadow without a light is none
+    assert not sq.frame_inputs(arrays, meta, 3).keys() & {"light", "occluder_distance", "translucency"}
+
+
+def test_the_default_takes_all_that_has_inputs() -> None:
+    meta, shaded = tiny_sequence.meta(sun=tiny_sequence.SUN), tiny_sequence.shaded(0)
+    assert sq.fitting(shaded, meta) == ["reblur", "sigma"]
+    assert sq.fitting(tiny_sequence.frame(0), meta) == ["reblur"]
+    shadows = {name: array for name, array in shaded.items() if name not in ("diff", "spec")}
+    assert sq.fitting(shadows, meta) == ["sigma"]
+    with pytest.raises(
+        ValueError, match="the first frame has nothing to denoise: expected diff, spec, or the shadow_hit"
+    ):
+        sq.fitting({"view_z": shaded["view_z"]}, meta)
+
+
 def test_sequence_implies_settings() -> None:
-    settings = sq.create("reblur", tiny_sequence.meta(fps=60, view_z_sky=1000.0)).settings
-    assert settings.frame_time == 1 / 60
-    assert settings.sky_distance == 1000
-    assert sq.create("reblur", tiny_sequence.meta()).settings == ReblurSettings()
+    for settings in (
+        member.settings
+        for member in sq.create(["reblur", "sigma"], tiny_sequence.meta(fps=60, view_z_sky=1000.0)).members
+    ):
+        assert settings.frame_time == 1 / 60
+        assert settings.sky_distance == 1000
+    (reblur,) = sq.create(["reblur"], tiny_sequence.meta()).members
+    assert reblur.settings == ReblurSettings()
 
 
 # Runs
@@ -365,21 +400,55 @@ def test_wrong_settings(text: str, message: str) -> None:
         sq.parse_settings([text], ["reblur"])
 
 
-def test_ambiguous_setting_needs_its_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(driver.FAMILIES, "other", ReblurSettings)
-    with pytest.raises(ValueError, match=r"write reblur\.frame_time or other\.frame_time"):
-        sq.parse_settings(["frame_time=1"], ["reblur", "other"])
-    parsed = sq.parse_settings(["other.frame_time=1"], ["reblur", "other"])
-    assert parsed == {"reblur": {}, "other": {"frame_time": 1}}
+def test_ambiguous_setting_needs_its_denoiser() -> None:
+    both = ["reblur", "sigma"]
+    with pytest.raises(ValueError, match=r"write reblur\.plane_sensitivity or sigma\.plane_sensitivity"):
+        sq.parse_settings(["plane_sensitivity=0.1"], both)
+    parsed = sq.parse_settings(["sigma.plane_sensitivity=0.1"], both)
+    assert parsed == {"reblur": {}, "sigma": {"plane_sensitivity": 0.1}}
+    # A frame has one frame_time.
+    assert sq.parse_settings(["frame_time=1"], both) == {"reblur": {"frame_time": 1}, "sigma": {"frame_time": 1}}
+    with pytest.raises(ValueError, match=r"reblur and sigma have no setting 'plane_sensitiviti' .did you mean"):
+        sq.parse_settings(["plane_sensitiviti=0.1"], both)
 
 
-def test_two_denoisers_share_a_frame(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = driver.DENOISERS["reblur"]
-    monkeypatch.setitem(driver.DENOISERS, "reblur", driver.Family(both.create, {"diff": "diffuse"}))
-    monkeypatch.setitem(driver.DENOISERS, "other", driver.Family(both.create, {"spec": "specular"}))
-    monkeypatch.setitem(driver.FAMILIES, "other", ReblurSettings)
-    sq.denoise_sequence(tiny, tmp_path / "one", denoisers=["reblur"])
-    sq.denoise_sequence(tiny, tmp_path / "two", denoisers=["reblur", "other"])
-    one, two = outputs(tmp_path / "one"), outputs(tmp_path / "two")
-    assert two[3].keys() == {"diff", "spec"}
-    assert one[3]["diff"] == two[3]["diff"]
+def test_denoisers_share_a_frame(tmp_path: Path) -> None:
+    shaded = tiny_sequence.write_shaded(tmp_path / "seq")
+    for name in ("reblur", "sigma"):
+        sq.denoise_sequence(shaded, tmp_path / name, denoisers=[name])
+    run = sq.denoise_sequence(shaded, tmp_path / "both")
+    assert run.written == 4
+    together = outputs(tmp_path / "both")
+    alone = [outputs(tmp_path / name) for name in ("reblur", "sigma")]
+    for index in range(4):
+        lights = ["shadow", "shadow_lamp"] if index else ["shadow"]
+        assert list(together[index]) == ["diff", "spec", *lights]
+        assert together[index] == {**alone[0][index], **alone[1][index]}
+    found = sq.open_outputs(tmp_path / "both")[3]
+    assert found["shadow"].shape == (18, 32)
+    assert found["shadow_lamp"].shape == (18, 32, 3)
+    record = json.loads((tmp_path / "both" / "run.json").read_text())
+    assert record["denoiser"] == "reblur,sigma"
+    assert record["settings"]["sigma"]["max_stabilized_frames"] == 5
+    assert sq.denoise_sequence(shaded, tmp_path / "both").skipped == 4
+    with pytest.raises(ValueError, match="frame_time: expected one value for the whole frame"):
+        sq.denoise_sequence(shaded, tmp_path / "both", settings={"sigma": {"frame_time": 1}})
+
+
+def test_a_moved_light_is_done_again(tmp_path: Path) -> None:
+    shaded = tiny_sequence.write_shaded(tmp_path / "seq")
+    sq.denoise_sequence(shaded, tmp_path / "out")
+    meta = json.loads((shaded / "sequence.json").read_text())
+    meta["lights"]["lamp"]["positions"][2][0] += 1
+    sq.write_json(shaded / "sequence.json", meta)
+    assert sq.denoise_sequence(shaded, tmp_path / "out").written == 2  # frame 3 has frame 2 in its history
+
+
+def test_what_a_denoiser_has_no_use_for_is_not_read(tmp_path: Path) -> None:
+    shaded = tiny_sequence.write_shaded(tmp_path / "seq")
+    sq.denoise_sequence(shaded, tmp_path / "out", denoisers=["reblur"])
+    for index in range(4):
+        sq.write_arrays(
+            shaded / f"frame_{index:04d}.npz", {**tiny_sequence.shaded(index), "shadow_hit": np.zeros((18, 32))}
+        )
+    assert sq.denoise_sequence(shaded, tmp_path / "out", denoisers=["reblur"]).skipped == 4

@@ -56,6 +56,36 @@ def frame(index: int) -> Arrays:
     }
 
 
+SUN = {"direction_to_light": [0.3, 1, -1], "tan_angular_radius": 0.05}
+LAMP = {"positions": [[0, 1, 2 + 0.1 * index] for index in range(FRAMES)], "radius": 0.2}
+
+
+def shaded(index: int) -> Arrays:
+    """The same frame with the noisy shadows of a sun, and of a lamp behind coloured glass that is there from frame 1 on."""
+    random = np.random.default_rng([index, 1])
+    lit = np.clip(np.arange(WIDTH) / 8 - 1, 0, 1) * np.ones((HEIGHT, 1))
+    arrays = {
+        "shadow_hit": np.where(random.random(lit.shape) < lit, 65504, 2),
+        "sun_unshadowed": np.full((HEIGHT, WIDTH, 3), 0.5),
+    }
+    if index:
+        arrays["shadow_hit_lamp"] = np.where(random.random(lit.shape) < lit[:, ::-1], 65504, 0.5)
+        lamp = (arrays["shadow_hit_lamp"] > 1)[..., None]
+        arrays |= {
+            "translucency_lamp": np.where(lamp, 1, [0.8, 0.2, 0]),
+            "unshadowed_lamp": np.full((*lit.shape, 3), 0.3),
+        }
+    if index in (2, 3):
+        glass = lit[:, ::-1, None] * (1 - np.array([0.8, 0.2, 0])) + [0.8, 0.2, 0]
+        arrays |= {"ref_shadow": lit, "ref_shadow_lamp": glass}
+    return {**frame(index), **{name: array.astype(np.float16) for name, array in arrays.items()}}
+
+
+def write_shaded(folder: Path) -> Path:
+    write_sequence(folder, meta(sun=SUN, lights={"lamp": LAMP}), map(shaded, range(FRAMES)))
+    return folder
+
+
 def write(folder: Path, **changes: Any) -> Path:
     write_sequence(folder, meta(**changes), (frame(index) for index in range(FRAMES)))
     return folder

@@ -2,7 +2,7 @@
 """Sequences of frames: the native folder format, what its arrays mean, and denoising a whole sequence of them."""
 
 from .npz import NpzFrames, open_sequence, write_arrays, write_json, write_sequence
-from .run import Run, choose, create, denoise_frame, denoise_sequence, open_outputs, parse_settings
+from .run import Run, choose, create, denoise_frame, denoise_sequence, fitting, open_outputs, parse_settings
 from .sequence import (
     Arrays,
     Sequence,
@@ -24,6 +24,7 @@ __all__ = [
     "create",
     "denoise_frame",
     "denoise_sequence",
+    "fitting",
     "frame_inputs",
     "light_array",
     "light_geometry",

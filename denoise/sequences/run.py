@@ -27,22 +27,25 @@ from typing import Any
 
 import numpy as np
 
-from denoise.denoiser import Reblur, Result
-from denoise.settings import FAMILIES, Field, did_you_mean
+from denoise.denoiser import Denoiser, FamilyDenoiser, Pipeline, Reblur, Sigma
+from denoise.frame import SIGNALS
+from denoise.settings import FAMILIES, Field, Settings, did_you_mean
 
 from .npz import NpzFrames, content_digest, frame_path, open_sequence, read_arrays, write_arrays, write_json
-from .sequence import INPUTS, Arrays, Sequence, SequenceError, frame_inputs, frame_settings
+from .sequence import (
+    Arrays,
+    Sequence,
+    SequenceError,
+    frame_inputs,
+    frame_settings,
+    input_names,
+    light_array,
+    light_geometry,
+)
 
+DENOISERS: dict[str, type[FamilyDenoiser[Any]]] = {family.FAMILY: family for family in (Reblur, Sigma)}
 
-@dataclass(frozen=True)
-class Family:
-    """What a run knows about a denoiser: how to make one, and array of the format -> attribute of its results."""
-
-    create: Callable[..., Reblur]
-    writes: Mapping[str, str]
-
-
-DENOISERS = {"reblur": Family(Reblur, {"diff": "diffuse", "spec": "specular"})}
+_LOBES = {"diff": "diffuse", "spec": "specular"}  # array of a run -> attribute of Result; shadows go by their light
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def denoise_sequence(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    denoisers: Iterable[str] = ("reblur",),
+    denoisers: Iterable[str] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     frames: range | None = None,
     preroll: int = 0,
@@ -69,7 +72,8 @@ def denoise_sequence(
 ) -> Run:
     """Denoise the sequence in the folder `source` into the folder `out`: frame_%04d.npz (float16) and run.json.
 
-    denoisers  names; no two may write the same signal
+    denoisers  names, no two of which may write the same signal; by default, all that the first frame has inputs for.
+               Several share a Pipeline
     settings   denoiser -> setting -> value, over its defaults and the frame rate of the sequence
     frames     the frames to write, default all
     preroll    frames before them (as far as there are) that only fill the history, which begins with the first of them
@@ -87,25 +91,26 @@ def denoise_sequence(
         raise ValueError(f"frames {asked}: {sequence.name} has frames 0-{sequence.num_frames - 1}")
     if preroll < 0:
         raise ValueError(f"preroll: expected 0 or more, got {preroll}")
-    names = choose(denoisers)
-    instances = {name: create(name, sequence.meta, device, (settings or {}).get(name)) for name in names}
-    where = instances[names[0]].device
+    names = fitting(sequence.frames[0], sequence.meta) if denoisers is None else choose(denoisers)
+    denoiser = create(names, sequence.meta, device, settings)
+    where = denoiser.device
     journal = _Journal(
         Path(out),
         {
             "denoiser": ",".join(names),
-            "settings": {name: denoiser.settings.as_dict() for name, denoiser in instances.items()},
+            "settings": {member.FAMILY: member.settings.as_dict() for member in denoiser.members},
             "device": f"{where.name}:{where.backend}",
             "version": version(),
         },
     )
     start = max(frames.start - preroll, 0)
-    todo, unreadable = _plan(sequence, Path(source), journal, range(start, frames.stop), frames.start, force)
+    read = input_names(sequence.meta, denoiser.inputs)
+    todo, unreadable = _plan(sequence, Path(source), read, journal, range(start, frames.stop), frames.start, force)
     journal.forget(todo)
     steps = range(start, max(todo, default=start - 1) + 1)
-    for count, (index, arrays) in enumerate(_read_ahead(Path(source), steps), 1):
+    for count, (index, arrays) in enumerate(_read_ahead(Path(source), read, steps), 1):
         try:
-            signals, milliseconds = denoise_frame(instances, frame_inputs(arrays, sequence.meta, index))
+            signals, milliseconds = denoise_frame(denoiser, frame_inputs(arrays, sequence.meta, index))
         except (TypeError, ValueError) as error:
             raise SequenceError(f"{frame_path(source, index)}: {error}") from error
         if index in todo:
@@ -127,12 +132,35 @@ def open_outputs(folder: str | os.PathLike[str]) -> NpzFrames:
 
 
 def create(
-    name: str, meta: Mapping[str, Any], device: str = "auto", settings: Mapping[str, Any] | None = None
-) -> Reblur:
-    """A denoiser by name, for the size and frame rate of a sequence, with float16 results."""
-    family = DENOISERS[choose([name])[0]]
-    values = FAMILIES[name](**{**frame_settings(meta), **(settings or {})})
-    return family.create(meta["width"], meta["height"], device=device, settings=values, dtype=np.float16)
+    names: Iterable[str],
+    meta: Mapping[str, Any],
+    device: str = "auto",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Denoiser:
+    """A denoiser by its name, or a Pipeline of several, for the size and frame rate of a sequence, with float16 results.
+
+    settings  denoiser -> setting -> value; denoisers that are not among `names` may be there, too
+    """
+    members = [
+        DENOISERS[name](
+            meta["width"],
+            meta["height"],
+            device=device,
+            settings=FAMILIES[name](**{**frame_settings(meta), **(settings or {}).get(name, {})}),
+            dtype=np.float16,
+        )
+        for name in choose(names)
+    ]
+    return members[0] if len(members) == 1 else Pipeline(members)
+
+
+def fitting(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
+    """The denoisers that find their signals in the first frame of a sequence. ValueError if there is none."""
+    given = frame_inputs(arrays, meta, 0)
+    names = [name for name, family in DENOISERS.items() if any(SIGNALS[signal] in given for signal in family.SIGNALS)]
+    if not names:
+        raise ValueError("the first frame has nothing to denoise: expected diff, spec, or the shadow_hit of a light")
+    return names
 
 
 def choose(names: Iterable[str]) -> list[str]:
@@ -144,7 +172,7 @@ def choose(names: Iterable[str]) -> list[str]:
             raise ValueError(
                 f"unknown denoiser {name!r}{did_you_mean(name, DENOISERS)}; there is {', '.join(DENOISERS)}"
             )
-        for signal in DENOISERS[name].writes:
+        for signal in DENOISERS[name].SIGNALS:
             if signal in writers:
                 raise ValueError(f"denoisers {writers[signal]} and {name} both write {signal}: leave one out")
             writers[signal] = name
@@ -156,9 +184,10 @@ def choose(names: Iterable[str]) -> list[str]:
 def parse_settings(assignments: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Settings of the denoisers `names` from texts "KEY=VALUE" or "DENOISER.KEY=VALUE".
 
-    ValueError for a key that none of them has, or that several have and no denoiser is named, and for a value that
-    is not allowed.
+    Settings that a frame has only one of are for all of them, unless a denoiser is named. ValueError for a key that none
+    has, or that several have for themselves and no denoiser is named, and for a value that is not allowed.
     """
+    shared = {field.name for field in Settings.fields()}
     fields = {name: {field.name: field for field in FAMILIES[name].fields()} for name in names}
     parsed: dict[str, dict[str, Any]] = {name: {} for name in fields}
     for assignment in assignments:
@@ -171,10 +200,13 @@ def parse_settings(assignments: Iterable[str], names: Iterable[str]) -> dict[str
             raise ValueError(f"{path}: no denoiser {owner!r} in this run, only {', '.join(fields)}")
         if not owners:
             known = [name for family in ([owner] if dot else fields) for name in fields[family]]
-            raise ValueError(f"{owner or ' and '.join(fields)} has no setting {key!r}{did_you_mean(key, known)}")
-        if len(owners) > 1:
+            who = owner or " and ".join(fields)
+            have = "has" if owner or len(fields) == 1 else "have"
+            raise ValueError(f"{who} {have} no setting {key!r}{did_you_mean(key, known)}")
+        if len(owners) > 1 and key not in shared:
             raise ValueError(f"{key}: write {' or '.join(f'{name}.{key}' for name in owners)}: both have it")
-        parsed[owners[0]][key] = _parse_value(fields[owners[0]][key], text)
+        for name in owners:
+            parsed[name][key] = _parse_value(fields[name][key], text)
     return parsed
 
 
@@ -192,23 +224,24 @@ def _parse_value(field: Field, text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def denoise_frame(denoisers: Mapping[str, Reblur], inputs: Mapping[str, Any]) -> tuple[Arrays, float]:
-    """One frame through denoisers by name: the signals as the format calls them, and the milliseconds it took."""
-    signals: Arrays = {}
-    milliseconds = 0.0
-    for name, denoiser in denoisers.items():
-        began = perf_counter()
-        result: Result = denoiser(**inputs)
-        milliseconds += (perf_counter() - began) * 1e3
-        attributes = {signal: getattr(result, attribute) for signal, attribute in DENOISERS[name].writes.items()}
-        signals |= {signal: array for signal, array in attributes.items() if array is not None}
+def denoise_frame(denoiser: Denoiser, inputs: Mapping[str, Any]) -> tuple[Arrays, float]:
+    """One frame, by the keywords of `frame_inputs`: the signals as the format calls them, and the milliseconds it took."""
+    began = perf_counter()
+    result = denoiser(**inputs)
+    milliseconds = (perf_counter() - began) * 1e3
+    signals: Arrays = {
+        name: array for name, attribute in _LOBES.items() if (array := getattr(result, attribute)) is not None
+    }
+    if result.shadow is not None:
+        shadows = zip(inputs["light"], result.shadow, strict=True)
+        signals |= {light_array("shadow", light.key): shadow for light, shadow in shadows}
     return signals, milliseconds
 
 
-def _read_ahead(source: Path, indices: range) -> Iterator[tuple[int, Arrays]]:
+def _read_ahead(source: Path, names: list[str], indices: range) -> Iterator[tuple[int, Arrays]]:
     """The inputs of each frame, the next one decompressed in a thread while the caller denoises this one."""
     with ThreadPoolExecutor(1) as reader:
-        reads = (reader.submit(read_arrays, frame_path(source, index), INPUTS) for index in indices)
+        reads = (reader.submit(read_arrays, frame_path(source, index), names) for index in indices)
         pending = deque(islice(reads, 1))
         for index in indices:
             arrays = pending.popleft().result()
@@ -217,19 +250,20 @@ def _read_ahead(source: Path, indices: range) -> Iterator[tuple[int, Arrays]]:
 
 
 def _plan(
-    sequence: Sequence, source: Path, journal: _Journal, history: range, first: int, force: bool
+    sequence: Sequence, source: Path, read: list[str], journal: _Journal, history: range, first: int, force: bool
 ) -> tuple[dict[int, str], SequenceError | None]:
     """The frames to write, with their keys; and the error of a frame that cannot be read, before which they end."""
     todo: dict[int, str] = {}
     key = _digest(journal.made_with)
     for index in history:
         try:
-            content = content_digest(frame_path(source, index), INPUTS)
+            content = content_digest(frame_path(source, index), read)
         except SequenceError as error:
             if not todo:
                 raise
             return todo, error
-        key = _digest([key, content, sequence.meta["cameras"][index]])
+        lights = [light_geometry(sequence.meta, light, index) for light in sequence.lights]
+        key = _digest([key, content, sequence.meta["cameras"][index], lights])
         if index >= first and (force or not journal.has(index, key)):
             todo[index] = key
     return todo, None

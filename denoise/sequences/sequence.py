@@ -7,7 +7,7 @@ The arrays and the description are documented in `denoise.sequences.npz`, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeGuard
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from denoise.errors import DenoiseError
 from denoise.frame import INPUTS as FRAME_INPUTS
-from denoise.frame import Camera
+from denoise.frame import SIGNALS, Camera, Light
 from denoise.settings import Settings
 
 Arrays = dict[str, NDArray[Any]]
@@ -36,6 +36,9 @@ INPUTS = {
     "motion": "motion",
     "material_id": "material_id",
 }
+
+# The same for the arrays of a light: `shadow_hit` of the sun, `shadow_hit_NAME` of a lamp.
+LIGHT_INPUTS = {"shadow_hit": "occluder_distance", "translucency": "translucency"}
 
 SUN = "sun"  # the name of the light whose arrays carry none
 
@@ -106,7 +109,12 @@ class Sequence:
     @property
     def lights(self) -> list[str]:
         """Names of the lights that have signals of their own, "sun" first."""
-        return [*([SUN] if "sun" in self.meta else []), *self.meta.get("lights", {})]
+        return described_lights(self.meta)
+
+
+def described_lights(meta: Mapping[str, Any]) -> list[str]:
+    """Names of the lights that a sequence says where they are, "sun" first."""
+    return [*([SUN] if SUN in meta else []), *meta.get("lights", {})]
 
 
 def light_array(kind: str, light: str) -> str:
@@ -207,23 +215,41 @@ def _check_entry(entry: object, owner: str, key: str, shape: tuple[int, ...]) ->
         raise ValueError(f"{owner}.{key}: expected {wanted}, got {value!r}")
 
 
-def frame_inputs(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """Keywords of `denoise.Frame` for frame `index`: the signals and guides among `arrays`, and the camera.
+def input_names(meta: Mapping[str, Any], keywords: Container[str]) -> list[str]:
+    """The arrays of a sequence that are inputs by these keywords of `denoise.Frame`."""
+    names = [name for name, keyword in INPUTS.items() if keyword in keywords]
+    kinds = [kind for kind, keyword in LIGHT_INPUTS.items() if keyword in keywords]
+    return names + [light_array(kind, light) for light in described_lights(meta) for kind in kinds]
 
-    What belongs to a lobe whose signal is absent, such as roughness without spec, is left out. The motion of frame 0
-    refers to a virtual earlier camera and is passed on like any other: the first call of a denoiser ignores motion.
+
+def frame_inputs(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Keywords of `denoise.Frame` for frame `index`: the signals and guides among `arrays`, camera and lights.
+
+    What belongs to a lobe whose signal is absent, such as roughness without spec, is left out. Lights are those that have
+    a `shadow_hit`, always as lists, with their names as keys. The motion of frame 0 refers to a virtual earlier camera and
+    is passed on like any other: the first call of a denoiser ignores motion.
     """
-    given = {keyword: arrays[name] for name, keyword in INPUTS.items() if name in arrays}
-    lobes = {keyword: FRAME_INPUTS[keyword].signal for keyword in given}
+    given: dict[str, Any] = {keyword: arrays[name] for name, keyword in INPUTS.items() if name in arrays}
+    lights = [light for light in described_lights(meta) if light_array("shadow_hit", light) in arrays]
+    if lights:
+        given["light"] = [_light(meta, light, index) for light in lights]
+        for kind, keyword in LIGHT_INPUTS.items():
+            given[keyword] = [arrays.get(light_array(kind, light)) for light in lights]
+    needs = {keyword: SIGNALS.get(FRAME_INPUTS[keyword].signal) for keyword in given if keyword in FRAME_INPUTS}
     camera = meta["cameras"][index]
     return {
-        **{keyword: array for keyword, array in given.items() if not lobes[keyword] or lobes[keyword] in given},
+        **{keyword: value for keyword, value in given.items() if (needs.get(keyword) or keyword) in given},
         "camera": Camera(
             world_to_view=camera["world_to_view"],
             view_to_clip=camera["view_to_clip"],
             jitter=camera.get("jitter", (0, 0)),
         ),
     }
+
+
+def _light(meta: Mapping[str, Any], light: str, index: int) -> Light:
+    make = Light.directional if light == SUN else Light.local
+    return make(**light_geometry(meta, light, index), key=light)
 
 
 def frame_settings(meta: Mapping[str, Any]) -> dict[str, float]:
