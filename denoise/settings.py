@@ -279,7 +279,7 @@ class SigmaSettings(Settings):
     """Settings of SIGMA. The defaults suit 30 to 60 frames a second at one ray per pixel and light."""
 
     # fmt: off
-    max_stabilized_frames: int = _number(5, 0, 63, "frames",
+    max_stabilized_frames: int = _number(6, 0, 7, "frames",
         "Longest history. Larger: steadier picture, later reaction to moving shadows; 0: no history, and one instance "
         "serves any number of lights in turn.")
     plane_sensitivity: float = _number(0.02, 1e-6, 1, "of the visible height",

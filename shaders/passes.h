@@ -11,7 +11,9 @@
 #include "reblur/spatial_filter.h"
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
-#include "sigma/resolve.h"
+#include "sigma/classify_shadow.h"
+#include "sigma/estimate_penumbra.h"
+#include "sigma/filter_shadow.h"
 #include "testing/probe.h"
 
 // clang-format off
@@ -27,7 +29,10 @@
     PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \
     PASS(stabilize,                StabilizeArgs,              Stabilize<Lobe::diffuse>, Stabilize<Lobe::specular>)                       \
     PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
-    PASS(sigma_resolve,            SigmaResolveArgs,           SigmaResolve)                                                               \
+    PASS(classify_shadow,          ClassifyShadowArgs,         ClassifyShadow)                                                            \
+    PASS(spread_softness,          SpreadSoftnessArgs,         SpreadSoftness)                                                            \
+    PASS(estimate_penumbra,        EstimatePenumbraArgs,       EstimatePenumbra<1, false>, EstimatePenumbra<lights_per_pass, false>, EstimatePenumbra<1, true>) \
+    PASS(filter_shadow,            FilterShadowArgs,           FilterShadow<1, false>, FilterShadow<lights_per_pass, false>, FilterShadow<1, true>) \
     PASS(probe,                    ProbeArgs,                  Probe)
 // clang-format on
 

@@ -1,9 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sigma.h"
 
-//  guides, occluder distance ─► resolve ─► shadow            for each light; its history length goes by its key
+#include <algorithm>
+#include <cmath>
+
+//  occluder distance ─► classify ─► spread ─► tiles ─┐
+//  occluder distance, guide ─► estimate penumbra ────┴─► penumbra, past ─► filter ─► shadow
+//                                     ▲                                       │
+//                                     └───────────── history ◄────────────────┘
+//
+//  Lights share passes in groups; a tinted one has its own.
 
 namespace denoise {
+namespace {
+
+// Radii are pixels at 1440 lines. Below 720 lines they stay as they are there: what limits them is noise, and noise is per pixel.
+float radius_scale(int height) { return std::max(float(height) / 1440.f, 0.5f); }
+
+ShadowLight in_view(const Light& light, const Camera& camera, const FrameConstants& f) {
+    const auto eye = camera_position(camera);
+    ShadowLight l;
+    for (int i = 0; i < 3; i++) {
+        double sum = 0;
+        for (int j = 0; j < 3; j++) sum += f.world_to_view[3 * i + j] * (light.vector[j] - (light.local ? eye[j] : 0));
+        l.vector[i] = float(sum);
+    }
+    l.size = light.size;
+    l.local = light.local;
+    return l;
+}
+
+// One angle a frame, by the golden ratio.
+void rotate(float out[2], uint32_t frame_index, double turn) {
+    const double angle = 2 * 3.14159265358979 * std::fmod(turn + frame_index * 0.6180339887498949, 1.0);
+    out[0] = float(std::cos(angle)), out[1] = float(std::sin(angle));
+}
+
+}  // namespace
 
 void Sigma::example(FrameInput& input) const {
     input.lights.push_back({.key = "0"});
@@ -12,19 +45,71 @@ void Sigma::example(FrameInput& input) const {
 }
 
 void Sigma::page(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides) {
-    for (const Light& light : input.lights) {
-        const auto of_light = [&](const char* name) { return std::string(name) + "." + light.key; };
-        History<R8U> frames{};
-        if (settings_.max_stabilized_frames > 0) frames = g.history<R8U>(of_light("shadow_frames"));
-        g.run<Pass::sigma_resolve>({0, light.key}, {.guide = guides.guide.current,
-                                                    .occluder_distance = g.input(of_light("occluder_distance")),
-                                                    .translucency = g.input(of_light("translucency")),
-                                                    .prev_frames = f.history_valid && frames.valid ? frames.previous : Image<R8U>{},
-                                                    .out = g.output(of_light("shadow")),
-                                                    .frames = frames.current,
-                                                    .history_length = g.output(of_light("shadow_history_length")),
-                                                    .max_frames = float(settings_.max_stabilized_frames)});
+    std::vector<const Light*> plain, tinted;
+    for (const Light& light : input.lights) (input.inputs.count("translucency." + light.key) ? tinted : plain).push_back(&light);
+    for (size_t k = 0; k < plain.size(); k += lights_per_pass)
+        group(g, f, input, guides, {plain.begin() + k, plain.begin() + std::min(k + lights_per_pass, plain.size())}, false);
+    for (const Light* light : tinted) group(g, f, input, guides, {light}, true);
+}
+
+void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides, const std::vector<const Light*>& lights, bool tint) {
+    const SigmaSettings& s = settings_;
+    const bool remembers = s.max_stabilized_frames > 0;
+    EstimatePenumbraArgs estimate{.guide = guides.guide.current,
+                                  .material = guides.material,
+                                  .motion = guides.motion,
+                                  .view_z = guides.view_z,
+                                  .threshold_mix = guides.threshold_mix,
+                                  .count = int(lights.size()),
+                                  .plane_sensitivity = s.plane_sensitivity,
+                                  .max_radius = s.max_blur_radius * radius_scale(f.height)};
+    FilterShadowArgs filter{.guide = guides.guide.current, .count = estimate.count, .plane_sensitivity = s.plane_sensitivity, .max_radius = estimate.max_radius};
+    filter.max_frames = float(s.max_stabilized_frames);
+    rotate(estimate.rotation, f.frame_index, 0.57735027);
+    rotate(filter.rotation, f.frame_index, 0.70710678);
+
+    const int tiles_x = (f.width + shadow_tile - 1) / shadow_tile, tiles_y = (f.height + shadow_tile - 1) / shadow_tile;
+    std::string names;
+    for (size_t k = 0; k < lights.size(); k++) {
+        const std::string& key = lights[k]->key;
+        const auto of_light = [&](const char* name) { return std::string(name) + "." + key; };
+        const Array distance = g.input(of_light("occluder_distance")), translucency = tint ? g.input(of_light("translucency")) : Array{};
+        const auto tiles = g.transient<R16U>(of_light("mixed_tiles"), tiles_x, tiles_y), spread = g.transient<R16U>(of_light("soft_tiles"), tiles_x, tiles_y);
+        const ShadowLight light = in_view(*lights[k], input.camera, f);
+        g.run<Pass::classify_shadow>({0, key}, {.occluder_distance = distance, .view_z = guides.view_z, .translucency = translucency, .tiles = tiles, .light = light});
+        g.run<Pass::spread_softness>({0, key}, {.tiles = tiles, .spread = spread});
+
+        estimate.light[k] = filter.light[k] = light;
+        estimate.occluder_distance[k] = distance;
+        estimate.tiles[k] = filter.tiles[k] = spread;
+        estimate.penumbra[k] = filter.penumbra[k] = g.transient<R16U>(of_light("penumbra"));
+        estimate.past[k] = filter.past[k] = g.transient<R16U>(of_light("past"));
+        filter.out[k] = g.output(of_light("shadow"));
+        filter.history_length[k] = g.output(of_light("shadow_history_length"));
+        History<R32U> history{}, tints{};
+        if (remembers) {
+            history = g.history<R32U>(of_light("shadow_history"));
+            if (history.valid && f.history_valid) estimate.history[k] = history.previous;
+            filter.history[k] = history.current;
+        }
+        if (tint) {
+            estimate.translucency = filter.translucency = translucency;
+            estimate.tint = filter.tint = g.transient<R32U>(of_light("tint"));
+            estimate.past_tint = filter.past_tint = g.transient<R32U>(of_light("past_tint"));
+            if (remembers) {
+                tints = g.history<R32U>(of_light("tint_history"));
+                if (tints.valid && f.history_valid)
+                    estimate.tint_history = tints.previous;
+                else
+                    estimate.history[k] = {};
+                filter.tint_history = tints.current;
+            }
+        }
+        names += (k ? "+" : "") + key;
     }
+    const int variant = tint ? 2 : lights.size() == 1 ? 0 : 1;
+    g.run<Pass::estimate_penumbra>({variant, names}, estimate);
+    g.run<Pass::filter_shadow>({variant, names}, filter);
 }
 
 }  // namespace denoise

@@ -13,6 +13,8 @@ class Sigma final : public Family {
     void example(FrameInput& input) const override;
 
    private:
+    void group(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides, const std::vector<const Light*>& lights, bool tint);
+
     SigmaSettings settings_;
 };
 

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Estimate penumbra: how wide the penumbra is at each pixel, lit ones included, a first filtered visibility, and what the past knows here.
+#pragma once
+#include "shadow.h"
+
+namespace denoise {
+constexpr int lights_per_pass = 4;  // lights that share the work on guides, motion and geometry
+struct EstimatePenumbraArgs {
+    Image<Guide> guide;                                 // in
+    Image<R8U> material;                                // in, may be absent
+    Array motion, view_z, threshold_mix;                // in: see surface_motion(); motion and threshold_mix may be absent
+    Array occluder_distance[lights_per_pass];           // in
+    Image<R16U> tiles[lights_per_pass];                 // in: of spread_softness
+    Image<R32U> history[lights_per_pass];               // in, absent without history
+    Image<R16U> penumbra[lights_per_pass];              // out: see encode_penumbra
+    Image<R16U> past[lights_per_pass];                  // out: see encode_past
+    Array translucency;                                 // in, may be absent; of a light that is alone in its pass
+    Image<R32U> tint_history;                           // in
+    Image<R32U> tint, past_tint;                        // out: this frame's, filtered; the past's
+    ShadowLight light[lights_per_pass];
+    int count = 1;
+    float plane_sensitivity = 0;
+    float max_radius = 0;      // px
+    float rotation[2] = {};    // cosine and sine
+    template <class V> void io(V& v) {
+        for (int k = 0; k < lights_per_pass; k++) v.out(penumbra[k]), v.out(past[k]), v.in(occluder_distance[k]), v.in(tiles[k]), v.in(history[k]);
+        v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(threshold_mix), v.in(translucency), v.in(tint_history), v.out(tint), v.out(past_tint);
+    }
+};
+}  // namespace denoise
+
+#ifdef DN_TARGET
+#include "../reproject.h"
+namespace denoise::DN_TARGET {
+
+// Eight directions: four at the radius, four between them at half of it.
+struct RingTap {
+    float x, y, weight;
+};
+DN_CONSTANT RingTap ring_taps[8] = {{1, 0, 0.517f},        {0, 1, 0.517f},         {-1, 0, 0.517f},         {0, -1, 0.517f},
+                                    {0.354f, 0.354f, 0.848f}, {-0.354f, 0.354f, 0.848f}, {-0.354f, -0.354f, 0.848f}, {0.354f, -0.354f, 0.848f}};
+// Gaussian of a 5x5 window, exp(-0.66 (r / 2)^2), by |dx| and |dy|.
+DN_CONSTANT float window_gaussian[3][3] = {{1, 0.848f, 0.517f}, {0.848f, 0.719f, 0.438f}, {0.517f, 0.438f, 0.267f}};
+DN_FN float window_weight(int dx, int dy) { return window_gaussian[dx < 0 ? -dx : dx][dy < 0 ? -dy : dy]; }
+
+template <int Lights, bool Tinted> struct EstimatePenumbra {
+    using Args = EstimatePenumbraArgs;
+    static constexpr int planes = 1 + Lights, halo = 2;  // view_z, then each light's penumbra in pixels
+    static constexpr int window = 25;
+
+    DN_FN static Float3 view_point_at(const FrameConstants& frame, Float x, Float y, Float z) {
+        return view_position(frame, x * Float(frame.inv_width), y * Float(frame.inv_height), z);
+    }
+
+    DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
+        const Mask inside = p.x >= Int(0) && p.x < Int(frame.width) && Mask(p.y >= 0 && p.y < frame.height);
+        const Float z = fetch(a.guide, p).view_z;
+        const Mask surface = inside && is_surface(frame, z);
+        const Float3 point = view_point_at(frame, p.center_x(), p.center_y(), z);
+        out[0] = select(surface, z, Float(sky_view_z));
+        for (int k = 0; k < Lights; k++) out[1 + k] = k < a.count ? penumbra_px(frame, a.light[k], occluder_distance(read(a.occluder_distance[k], p)), point, surface) : Float(away);
+    }
+
+    DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
+        const Surface center = fetch(a.guide, p);
+        const Mask surface = is_surface(frame, center.view_z);
+        const bool nothing = !any(surface);
+        Past past;
+        PlaneTest plane;
+        Float3 point, normal;
+        Float same[window];
+        bool geometry = false;
+        if (!nothing) {
+            point = view_point_at(frame, p.center_x(), p.center_y(), center.view_z);
+            normal = rotate(frame.world_to_view, decode_normal(center.packed));
+            plane = plane_test(frame, normal, point, a.plane_sensitivity);
+            if (a.history[0].present() || a.history[1].present() || a.history[2].present() || a.history[3].present()) past = find_past(a, frame, p, point, surface);
+        }
+        for (int k = 0; k < Lights; k++) {
+            if (k >= a.count) break;
+            const Float own = tile(1 + k);
+            const Mask receives = own > Float(away), is_lit = own >= Float(lit);
+            const int around = tile_word(a.tiles[k], p);
+            if (nothing || !any(receives) || (around & 255) == 0) {  // nothing to filter: what the ray said is the truth, and the past agrees
+                store(a.penumbra[k], p, encode_penumbra(select(is_lit, Float(1.f), Float(0.f)), Float(0.f), is_lit, receives));
+                store(a.past[k], p, encode_past(select(is_lit, Float(1.f), Float(0.f)), select(receives, Float(max_history_frames), Float(0.f))));
+                if (Tinted) {
+                    const Int tint = encode_tint(passed(a, p, is_lit));
+                    store(a.tint, p, tint), store(a.past_tint, p, tint);
+                }
+                continue;
+            }
+            if (!geometry) {
+                geometry = true;
+                for (int dy = -2; dy <= 2; dy++)
+                    for (int dx = -2; dx <= 2; dx++)
+                        same[(dy + 2) * 5 + dx + 2] =
+                            compact_weight(plane.residual(to_float(p.x + Int(dx)), Float(float(p.y + dy)), tile(0, dx, dy))) * Float(window_weight(dx, dy));
+            }
+            estimate(a, frame, p, tile, k, plane, point, normal, same, receives, around >> 8);
+            Int tint(0), word(0);
+            if (a.history[k].present()) word = remember(frame, a.history[k], a.tint_history, past, tint);
+            store(a.past[k], p, select(receives, word, Int(0)));
+            if constexpr (Tinted) store(a.past_tint, p, tint);
+        }
+    }
+
+   private:
+    // ---- the present
+
+    // Colour that a ray brought: white where it met nothing.
+    DN_FN static Float3 passed(const Args& a, const Pixel& p, Mask is_lit) {
+        Float c[3];
+        for (int k = 0; k < 3; k++) {
+            const Float given = read(a.translucency, p, k);
+            c[k] = select(is_lit, Float(1.f), select(given > Float(0.f), sat(given), Float(0.f)));
+        }
+        return {c[0], c[1], c[2]};
+    }
+
+    DN_FN static void estimate(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const PlaneTest& plane, Float3 point, Float3 normal,
+                               const Float same[window], Mask receives, int widest_px) {
+        const Float zero(0.f), one(1.f), own = tile(1 + k), raw = select(own >= Float(lit), one, zero);
+        Float weight(0.f), visible(0.f), narrow(0.f), width(0.f);
+        for (int dy = -2; dy <= 2; dy++)
+            for (int dx = -2; dx <= 2; dx++) {
+                const Float w_px = tile(1 + k, dx, dy), w = select(w_px > Float(away), same[(dy + 2) * 5 + dx + 2], zero);
+                weight = weight + w;
+                visible = visible + select(w_px >= Float(lit), w, zero);
+                const Float u = select(w_px < Float(lit), w * rcp(one + w_px), zero);  // narrow ones count more: contact shadows win
+                narrow = narrow + u;
+                width = width + u * min(w_px, Float(32768.f));
+            }
+        const Mask found = narrow > Float(1e-6f);
+        visible = visible / max(weight, Float(1e-6f));
+        width = select(found, width / max(narrow, Float(1e-6f)), zero);
+
+        // Below two pixels of width the ray itself is trusted. The window counts four taps there, and one where penumbrae are wide.
+        const Float wide = smooth_step(width * Float(0.5f)), share = mix(Float(4.f), one, wide);
+        visible = mix(raw, visible, wide);
+        Float sum = visible * share, total = share, width_sum = select(found, width * share, zero), width_total = select(found, share, zero);
+        Float3 tint;
+        if constexpr (Tinted) tint = passed(a, p, own >= Float(lit)) * share;
+
+        // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around.
+        const float search = float(widest_px) * 1.5f;
+        const Float radius = min(select(found, width, Float(search)), Float(a.max_radius)) * softness(a.tiles[k], p);
+        if (any(receives && radius > Float(1.f))) {
+            const LightPlane across = light_plane(frame, point, normal, direction_to(a.light[k], point));
+            for (int t = 0; t < 8; t++) {
+                const RingTap tap = ring_taps[t];
+                const Float ox = Float(tap.x * a.rotation[0] - tap.y * a.rotation[1]) * radius, oy = Float(tap.x * a.rotation[1] + tap.y * a.rotation[0]) * radius;
+                const Float2 step = to_pixels(across, ox, oy, a.max_radius);
+                const Float fx = floor(p.center_x() + step.x), fy = floor(p.center_y() + step.y);
+                const Int ix = clamp_int(to_int(fx), Int(frame.width - 1)), iy = clamp_int(to_int(fy), Int(frame.height - 1));
+                const Mask inside = to_float(ix) == fx && to_float(iy) == fy;
+                const Float zs = gather(a.guide, ix, iy).view_z;
+                const Float distance = occluder_distance(read_at(a.occluder_distance[k], ix, iy));
+                const Float w_px = penumbra_px(frame, a.light[k], distance, view_point_at(frame, fx + Float(0.5f), fy + Float(0.5f), zs), inside && is_surface(frame, zs));
+                // A penumbra narrower than the one here does not belong in the mean; without one here, only those that reach here do.
+                const Float reach = select(found, min(w_px / max(width, Float(1e-3f)), one), sat(Float(2.f) * w_px / max(radius * Float(tap.x * tap.x + tap.y * tap.y > 0.9f ? 1.f : 0.5f), Float(1e-3f))));
+                Float w = compact_weight(plane.residual(fx, fy, zs)) * reach * Float(tap.weight);
+                w = select(w_px > Float(away), w, zero);
+                total = total + w;
+                const Mask free = w_px >= Float(lit);
+                sum = sum + select(free, w, zero);
+                const Float u = select(free, zero, w * rcp(one + min(w_px, Float(32768.f))));
+                width_sum = width_sum + u * min(w_px, Float(32768.f));
+                width_total = width_total + u;
+                if constexpr (Tinted) {
+                    Float c[3];
+                    for (int i = 0; i < 3; i++) {
+                        const Array channel = channel_of(a.translucency, i);
+                        c[i] = select(free, one, sat(read_at(channel, ix, iy))) * w;
+                    }
+                    tint = tint + select(w > zero, Float3{c[0], c[1], c[2]}, Float3{zero, zero, zero});
+                }
+            }
+        }
+        const Mask known = width_total > Float(1e-6f);
+        const Float final_width = select(known, width_sum / max(width_total, Float(1e-6f)), zero);
+        store(a.penumbra[k], p, encode_penumbra(sum / total, final_width, own >= Float(lit), receives));
+        if constexpr (Tinted) store(a.tint, p, encode_tint(tint * (one / total)));
+    }
+    DN_FN static Array channel_of(Array array, int channel) {
+        array.data += channel * array.stride_c;
+        return array;
+    }
+
+    // ---- the past: where this surface was, and which texels still show it
+
+    struct Past {
+        Bilinear taps;
+        Float cubic_x[4], cubic_y[4];
+        Float depth, tolerance;  // codes
+        Mask remembered;
+    };
+    DN_FN static Past find_past(const Args& a, const FrameConstants& frame, const Pixel& p, Float3 point, Mask surface) {
+        const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
+        const SurfaceMotion motion = surface_motion(frame, a.motion, a.view_z, p, uv, rotate_back(frame.world_to_view, point), point.z);
+        Past past;
+        const Float2 px = to_pixels(frame, motion.uv);
+        const Float x = clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), y = clamp(px.y, Float(-4.f), Float(float(frame.height + 4)));
+        past.taps = bilinear_at(x, y);
+        const Float fx = x - Float(0.5f) - floor(x - Float(0.5f)), fy = y - Float(0.5f) - floor(y - Float(0.5f));
+        cubic_weights(fx, past.cubic_x);
+        cubic_weights(fy, past.cubic_y);
+        const Float pixel = pixel_world_size(frame, point.z);
+        Float share(0.f);
+        if (a.material.present() && frame.strand_material >= 0)
+            share = select(fetch(a.material, p) == Int(frame.strand_material), sat(Float(0.5f) * pixel / Float(frame.strand_thickness + 1e-6f)), share);
+        if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
+        const Float threshold = mix(Float(frame.disocclusion_threshold), Float(frame.disocclusion_threshold_alternate), share);
+        const Float relative = threshold * frustum_span(frame, point.z) / max(motion.view_z, Float(1e-6f));
+        past.depth = depth_code(motion.view_z);
+        past.tolerance = min(relative, Float(1.f)) * Float(1.44269504f * depth_codes_per_octave) + Float(0.5f);
+        past.remembered = surface && Mask(frame.history_valid != 0) && motion.view_z > Float(0.f);
+        return past;
+    }
+    DN_FN static void cubic_weights(Float f, Float w[4]) {  // Catmull-Rom
+        const Float half(0.5f), one(1.f);
+        w[0] = f * (f * (one - half * f) - half);
+        w[1] = f * f * (Float(1.5f) * f - Float(2.5f)) + one;
+        w[2] = f * (f * (Float(2.f) - Float(1.5f) * f) + half);
+        w[3] = f * f * (half * f - half);
+    }
+    DN_FN static Mask shows(const FrameConstants& frame, const Past& past, Int word, int dx, int dy) {
+        const Int x = past.taps.at.x + Int(dx), y = past.taps.at.y + Int(dy);
+        return past.remembered && texel_inside(frame, x, y) && abs(history_depth(word) - past.depth) <= past.tolerance && history_depth(word) > Float(0.f);
+    }
+    // Sharp where all twelve texels of a Catmull-Rom fetch still show the surface, else from those of the four that do.
+    DN_FN static Int remember(const FrameConstants& frame, const Image<R32U>& history, const Image<R32U>& tints, const Past& past, Int& tint) {
+        const Float zero(0.f), one(1.f);
+        Mask sharp = past.remembered;
+        Float cubic(0.f), total(0.f), low(1.f), high(0.f), linear(0.f), covered(0.f), frames(0.f);
+        Float3 cubic_tint = {zero, zero, zero}, linear_tint = {zero, zero, zero};
+        for (int dy = -1; dy <= 2; dy++)
+            for (int dx = -1; dx <= 2; dx++) {
+                const bool inner_x = dx == 0 || dx == 1, inner_y = dy == 0 || dy == 1;
+                if (!inner_x && !inner_y) continue;
+                const Int word = gather(history, past.taps.at, dx, dy);
+                const Mask ok = shows(frame, past, word, dx, dy);
+                const Float v = past_visibility(word), w = past.cubic_x[dx + 1] * past.cubic_y[dy + 1];
+                sharp = sharp && ok;
+                cubic = cubic + v * w;
+                total = total + w;
+                Float3 c;
+                if constexpr (Tinted) {
+                    c = decode_tint(gather(tints, past.taps.at, dx, dy));
+                    cubic_tint = cubic_tint + c * w;
+                }
+                if (!inner_x || !inner_y) continue;
+                const Float b = select(ok, past.taps.weight[dy * 2 + dx], zero);
+                linear = linear + v * b;
+                covered = covered + b;
+                frames = frames + past_frames(word) * b;
+                low = min(low, v);
+                high = max(high, v);
+                if constexpr (Tinted) linear_tint = linear_tint + c * b;
+            }
+        const Mask any_left = covered > Float(1e-3f);
+        const Float scale = select(any_left, one / max(covered, Float(1e-3f)), zero), cubic_scale = one / total;
+        if constexpr (Tinted) tint = encode_tint(select(sharp, cubic_tint * cubic_scale, linear_tint * scale));
+        return encode_past(select(sharp, clamp(cubic * cubic_scale, low, high), linear * scale), frames);
+    }
+};
+}  // namespace denoise::DN_TARGET
+#endif
