@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from denoise import DenoiseError, _core
-from denoise.sequences import parse_settings
+from denoise.sequences import choose, parse_settings
+from denoise.sequences.run import DENOISERS
 
 from . import boundary, denoisers, measure, passes, report
-from .frames import LOBES, MOTIONS
+from .frames import LOBES, MOTIONS, SIGNALS, SOFT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +39,9 @@ def _passes(options: argparse.Namespace) -> None:
         isa=options.isa,
         threads=options.threads,
         motion=options.camera,
-        lobes=options.lobes,
+        signals=options.signals,
+        lights=options.lights,
+        soft=options.soft,
         warm_up=options.warm_up,
     )
     _finish(found, options)
@@ -59,9 +62,12 @@ def _denoisers(options: argparse.Namespace) -> None:
 def _quality(options: argparse.Namespace) -> None:
     from . import quality
 
+    names = choose(options.denoiser.split(",")) if options.denoiser else []
+    settings = parse_settings(options.set, names or DENOISERS)
     found = quality.measure(
         options.sequences,
-        settings=parse_settings(options.set, [quality.DENOISER])[quality.DENOISER],
+        denoisers=names,
+        settings={name: values for name, values in settings.items() if values},
         device=options.device,
         size=options.size,
         frames=options.frames,
@@ -112,11 +118,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-k", dest="select", metavar="REGEX", type=_regex, default="", help="only passes with such names")
     one.add_argument("--isa", metavar="NAME", help=f"of {', '.join(_core.backends())} (default: the fastest)")
     one.add_argument("--threads", metavar="N", type=_natural, help="(default: all usable cores)")
-    one.add_argument("--lobes", metavar="A,B", type=_lobes, default=LOBES, help=f"(default: {','.join(LOBES)})")
+    one.add_argument(
+        "--signals", metavar="A,B", type=_signals, default=LOBES, help=f"of {', '.join(SIGNALS)} (default: both lobes)"
+    )
+    one.add_argument("--lights", metavar="N", type=_natural, default=1, help="that have a shadow (default: 1)")
+    one.add_argument("--soft", metavar="SHARE", type=_share, default=SOFT, help=f"of tiles (default: {SOFT})")
     one.add_argument("--against", metavar="OLD.json", help="also print the ratios to an earlier report")
     add_timing(one, measure.WARM_UP)
 
-    whole = add("denoisers", _denoisers, "time whole frames by size, threads, lobes and instruction set; memory")
+    whole = add("denoisers", _denoisers, "time whole frames by size, threads, signals and instruction set; memory")
     whole.add_argument("--sizes", metavar="A,B", type=_sizes, default=denoisers.SIZES, help="(default: 180p to 2160p)")
     whole.add_argument("--threads", metavar="N,M", type=_numbers, default=[1, 2], help="(default: 1,2)")
     add_timing(whole, denoisers.WARM_UP)
@@ -125,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     good.add_argument(
         "sequences", metavar="SEQ", nargs="*", help="a folder, or a testbed scene (default: all of these)"
     )
+    good.add_argument("--denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)} (default: all that have inputs)")
     good.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting; repeatable")
     good.add_argument("--device", default="auto", help="(default: auto)")
     good.add_argument("--size", metavar="WxH", type=_size, default="320x180", help="of scenes (default: 320x180)")
@@ -166,11 +177,21 @@ def _numbers(text: str) -> list[int]:
     return [_natural(number) for number in text.split(",")]
 
 
-def _lobes(text: str) -> tuple[str, ...]:
+def _signals(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if not set(names) <= set(LOBES):
-        raise argparse.ArgumentTypeError(f"expected {' or '.join(LOBES)} or both, got {text!r}")
+    if not set(names) <= set(SIGNALS):
+        raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(SIGNALS)}, got {text!r}")
     return names
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, up to 1, got {text!r}")
+    return share
 
 
 def _regex(text: str) -> str:

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What whole denoisers cost: time by size, threads, lobes and instruction set, and memory."""
+"""What whole denoisers cost: time by size, threads, signals and instruction set, and memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from denoise import _core
 
 from . import machine
-from .frames import LOBES, Motion, make_frames
+from .frames import SIGNALS, Motion, make_frames
 from .measure import Key, Sample, Subject, in_turn, spread
 from .report import Report
 
@@ -25,10 +26,20 @@ SIZES = {
     "1440p": (2560, 1440),
     "2160p": (3840, 2160),
 }
-LOBE_SETS = {"both lobes": LOBES, "diffuse": ("diffuse",), "specular": ("specular",)}
+# Label -> what is in the frames, in groups that are measured together.
+SIGNAL_SETS: tuple[dict[str, dict[str, Any]], ...] = (
+    {"both lobes": {}, "diffuse": {"signals": ("diffuse",)}, "specular": {"signals": ("specular",)}},
+    {
+        "shadow, a quarter of the tiles soft": {"signals": ("shadow",)},
+        "shadow, all tiles soft": {"signals": ("shadow",), "soft": 1.0},
+        "shadows of 2 lights": {"signals": ("shadow",), "lights": 2},
+        "shadows of 4 lights": {"signals": ("shadow",), "lights": 4},
+        "both lobes and shadow": {"signals": SIGNALS},
+    },
+)
 WARM_UP = 12  # frames; from the third on, the time of a frame does not change any more
 
-_LOBES_LINES = 1080  # single lobes are measured at the largest size up to this one
+_SIGNALS_LINES = 1080  # these are measured at the largest size up to this one
 _ISA_LINES = 360  # and instruction sets at the largest up to this one: the scalar one is slow
 
 
@@ -40,7 +51,8 @@ def measure(
     warm_up: int = WARM_UP,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Times ReBLUR with both lobes at each size, single lobes and each instruction set at one size each.
+    """Times ReBLUR with both lobes at each size; single lobes, shadows and both together (ReBLUR and SIGMA in a pipeline)
+    at one size, and each instruction set at one.
 
     The rows "speed-up" are the wall time with the first number of threads by that with another; "growth" is the
     exponent e of the fit CPU time ~ pixels^e over all sizes: 1 is linear. Instruction sets are compared by CPU time.
@@ -68,11 +80,12 @@ def measure(
             exponent, _ = np.polyfit(np.log(pixels), np.log(work[count]), 1)
             rows[f"growth, {_count(count)}"] = {"ratio": float(exponent)}
 
-    name, size = _largest(sizes, _LOBES_LINES)
-    progress(f"{name}, single lobes")
-    alone = {label: Subject(make_frames(*size, motion, lobes)) for label, lobes in LOBE_SETS.items()}
-    for label, found in _race(alone, warm_up).items():
-        rows[f"{name}, {label}, {_count(alone[label].threads)}"] = _row(alone[label], found)
+    name, size = _largest(sizes, _SIGNALS_LINES)
+    for sets in SIGNAL_SETS:
+        progress(f"{name}, {'; '.join(sets)}")
+        others = {label: Subject(make_frames(*size, motion, **what)) for label, what in sets.items()}
+        for label, found in _race(others, warm_up).items():
+            rows[f"{name}, {label}, {_count(others[label].threads)}"] = _row(others[label], found)
 
     name, size = _largest(sizes, _ISA_LINES)
     progress(f"{name}, instruction sets")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise import Camera
+from denoise import Camera, Light
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -25,11 +25,16 @@ Inputs = dict[str, Any]  # keywords of denoise.Frame
 
 MOTIONS: tuple[Motion, ...] = ("moving", "static")
 LOBES = ("diffuse", "specular")
+SIGNALS = (*LOBES, "shadow")
 FRAMES = 4
+SOFT = 0.25  # of the tiles
 
 _STEP = 0.02  # metres from frame to frame: about 4 pixels of 1080 lines at 5 m
 _TURN = radians(0.15)  # the camera turns that far to either side
 _FIELD_OF_VIEW = radians(60)  # vertical
+_PENUMBRA = 64 / 1440  # of the lines
+_TANGENT = 0.02  # of the angular radius of lights
+_TILE = 16  # pixels
 _BAND = 16  # rows a thread takes at a time: they fit the cache
 
 _ROOM = ((-4.0, 0.0, -2.0), (4.0, 3.0, 9.0))
@@ -49,25 +54,31 @@ def make_frames(
     width: int,
     height: int,
     motion: Motion = "moving",
-    lobes: tuple[str, ...] = LOBES,
+    signals: tuple[str, ...] = LOBES,
     count: int = FRAMES,
     seed: int = 0,
+    *,
+    lights: int = 1,
+    soft: float = SOFT,
 ) -> list[Inputs]:
     """`count` consecutive frames that may be repeated for ever: the frame before the first is the last.
 
     width, height  pixels
     motion         "moving": the camera goes round a small circle; "static": it stands still, and only the noise changes
-    lobes          which of "diffuse" and "specular"
+    signals        which of "diffuse", "specular" and "shadow"
     seed           chooses the noise; nothing else does
+    lights         how many lights have a shadow
+    soft           about how many of the tiles of 16 x 16 pixels hold a part of a penumbra, 0 to 1, of each light
 
     Each frame is a dict of the keywords of `denoise.Frame`: radiance, hit distances, normal, roughness (0.05 to 0.9)
     and motion as float16, view_z as float32. About a quarter of the samples found no light, a tenth of the rays left
-    the scene, and up to a fifth of the specular ones, on rough surfaces, went below it (distance 0, no light).
+    the scene, and up to a fifth of the specular ones, on rough surfaces, went below it (distance 0, no light). Shadows
+    are stripes on the screen, half of it lit, with penumbrae of 64 pixels at 1440 lines.
     """
     turns = [2 * pi * index / count if motion == "moving" else 0.0 for index in range(-1, count)]
     cameras = [_camera(turn, count, width, height) for turn in turns]
     return [
-        _frame(previous, current, width, height, lobes, np.random.default_rng([seed, index]))
+        _frame(previous, current, width, height, signals, (lights, soft), np.random.default_rng([seed, index]))
         for index, (previous, current) in enumerate(pairwise(cameras))
     ]
 
@@ -88,7 +99,13 @@ def _camera(turn: float, count: int, width: int, height: int) -> Camera:
 
 
 def _frame(
-    previous: Camera, current: Camera, width: int, height: int, lobes: tuple[str, ...], random: np.random.Generator
+    previous: Camera,
+    current: Camera,
+    width: int,
+    height: int,
+    signals: tuple[str, ...],
+    shadows: tuple[int, float],
+    random: np.random.Generator,
 ) -> Inputs:
     size = (height, width)
     frame: Inputs = {
@@ -118,12 +135,29 @@ def _frame(
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(band, range(0, height, _BAND)))
-    for lobe in lobes:
+    for lobe in (lobe for lobe in LOBES if lobe in signals):
         spread = roughness if lobe == "specular" else np.float16(1)
         frame |= dict(zip((lobe, f"{lobe}_hit_distance"), _noise(light, distance, spread, lobe, random), strict=True))
-    if "specular" in lobes:
+    if "specular" in signals:
         frame["roughness"] = roughness
+    if "shadow" in signals:
+        lights, soft = shadows
+        frame["light"] = [Light.directional((0.3, 1, -0.2), _TANGENT, key=str(index)) for index in range(lights)]
+        frame["occluder_distance"] = [_occluders(frame["view_z"], soft, index, random) for index in range(lights)]
     return frame
+
+
+def _occluders(view_z: Floats, soft: float, light: int, random: np.random.Generator) -> Halves:
+    """What one ray a pixel met on its way to a light, through stripes that are as far away as their penumbra is wide."""
+    height, width = view_z.shape
+    penumbra = _PENUMBRA * height
+    # A ramp touches all tiles that it reaches into: 15 pixels more than it is wide, on average.
+    period = 2 * max(penumbra, (penumbra + _TILE - 1) / soft)
+    place = np.abs((np.arange(width, dtype=np.float32) / period + 0.37 * light) % 1 - 0.5) * period  # 0 to period / 2
+    visible = np.clip((place - period / 4) / penumbra + 0.5, 0, 1)
+    pixel = view_z * np.float32(2 * tan(_FIELD_OF_VIEW / 2) / height)
+    distance = penumbra * pixel / (2 * _TANGENT) * (0.9 + 0.2 * random.random(view_z.shape, np.float32))
+    return np.where(random.random(view_z.shape, np.float32) < visible, np.inf, distance).astype(np.float16)
 
 
 def _noise(

@@ -14,9 +14,9 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import TypeVar
 
-from denoise import Reblur, _core
+from denoise import Pipeline, Reblur, Sigma, _core
 
-from .frames import Inputs, make_frames
+from .frames import LOBES, Inputs, make_frames
 
 RUNS, SECONDS = 5, 0.5  # the least of each
 WARM_UP = 40  # frames, after which every history has its full length of 30
@@ -36,12 +36,18 @@ class Sample:
 
 
 class Subject:
-    """A denoiser that is fed the same few frames in turn, for ever."""
+    """The denoiser of the signals of some frames, or a Pipeline, that is fed these frames in turn, for ever."""
 
     def __init__(self, frames: Sequence[Inputs], isa: str | None = None, threads: int | None = None) -> None:
         """isa and threads: default as the library chooses. Raises DeviceError for an `isa` that cannot run here."""
         height, width = frames[0]["view_z"].shape
-        self.denoiser = Reblur(width, height, device=f"cpu:{isa}" if isa else "cpu")
+        device = f"cpu:{isa}" if isa else "cpu"
+        members: list[Reblur | Sigma] = []
+        if any(lobe in frames[0] for lobe in LOBES):
+            members.append(Reblur(width, height, device=device))
+        if "occluder_distance" in frames[0]:
+            members.append(Sigma(width, height, device=device))
+        self.denoiser = members[0] if len(members) == 1 else Pipeline(members)
         self.pixels = width * height
         self.threads = threads or _core.threads()
         self._frames = cycle(frames)

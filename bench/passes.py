@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each pass of ReBLUR costs, and how far that is from what the memory would allow."""
+"""What each pass of a denoiser costs, and how far that is from what the memory would allow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from statistics import median
 
 from . import machine
-from .frames import LOBES, Motion, make_frames
+from .frames import LOBES, SOFT, Motion, make_frames
 from .measure import WARM_UP, Subject, in_turn, spread
 from .report import Report
 
@@ -22,17 +22,20 @@ def measure(
     isa: str | None = None,
     threads: int | None = None,
     motion: Motion = "moving",
-    lobes: tuple[str, ...] = LOBES,
+    signals: tuple[str, ...] = LOBES,
+    lights: int = 1,
+    soft: float = SOFT,
     warm_up: int = WARM_UP,
 ) -> Report:
     """Times every pass whose name matches the regular expression `select`, and the whole frame.
 
+    signals, lights and soft are those of frames.make_frames: they decide which denoiser it is, or a pipeline of both.
     Bytes are those of `describe()`: each texel of each image read or written once. GB/s of a pass are these bytes by
     its wall time; `ceiling_share` is that against copying memory with as many threads, see machine.copy_ceiling().
     A pass that need not look at everything, such as the classification of tiles, may come out above 1.
     """
     facts = machine.facts()
-    subject = Subject(make_frames(width, height, motion, lobes), isa, threads)
+    subject = Subject(make_frames(width, height, motion, signals, lights=lights, soft=soft), isa, threads)
     copy = machine.copy_ceiling(subject.threads)
     subject.warm_up(warm_up)
     samples = in_turn({"": subject})[""]
@@ -60,7 +63,8 @@ def measure(
     rows[FRAME]["cores"] = rows[FRAME]["cpu_ms"] / frame_ms
     setup = {
         "size": f"{width}x{height}",
-        "lobes": "+".join(lobes),
+        "signals": "+".join(signals),
+        **({"lights": lights, "soft": soft} if "shadow" in signals else {}),
         "isa": subject.isa,
         "threads": subject.threads,
         "camera": motion,

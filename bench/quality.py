@@ -4,26 +4,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from denoise import metrics, testbed
-from denoise.sequences import Arrays, Sequence, create, denoise_frame, frame_inputs, open_sequence, write_sequence
+from denoise.sequences import (
+    Arrays,
+    Sequence,
+    create,
+    denoise_frame,
+    fitting,
+    frame_inputs,
+    open_sequence,
+    write_sequence,
+)
 
 from . import machine
 from .report import Report, Row
 
 SIZE, FRAMES, SAMPLES = (320, 180), 32, 64  # of rendered scenes; samples per pixel of the references
-DENOISER = "reblur"
 
 
 def measure(
     names: Iterable[str],
     *,
-    settings: Mapping[str, Any] | None = None,
+    denoisers: Collection[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     size: tuple[int, int] = SIZE,
     frames: int = FRAMES,
@@ -34,7 +43,8 @@ def measure(
     """Denoises sequences from their first frame on and scores them, the noisy input and the noise of the references.
 
     names                  folders or names of testbed scenes; none: all scenes
-    settings               of the denoiser, over its defaults
+    denoisers              names; none: all that a sequence has inputs for
+    settings               denoiser -> setting -> value, over the defaults
     size, frames, samples  of scenes that are rendered
     cache                  where these are kept, default default_cache()
 
@@ -46,7 +56,8 @@ def measure(
     for name in names or testbed.scenes():
         sequence = _open(name, size, frames, samples, cache or default_cache(), progress)
         progress(f"denoising {sequence.name}")
-        outputs, milliseconds = _denoise(sequence, device, settings)
+        used = denoisers or fitting(sequence.frames[0], sequence.meta)
+        outputs, milliseconds = _denoise(sequence, used, device, settings)
         scores = {
             "noisy": metrics.score(metrics.noisy_outputs(sequence), sequence),
             "denoised": metrics.score(outputs, sequence),
@@ -57,9 +68,10 @@ def measure(
             rows |= {f"{sequence.name}, {signal}, {method}": score[signal] for method, score in scores.items()}
         for lag in scores["denoised"]["lag"]:
             label = f"{sequence.name}, {lag['offset']} frames after the change at {lag['change']}"
-            rows[label] = {f"lag_{signal}": lag[signal] for signal in ("diff", "spec", "composite") if signal in lag}
+            signals = [*scores["denoised"]["denoised"], "composite"]
+            rows[label] = {f"lag_{signal}": lag[signal] for signal in signals if signal in lag}
         rows[f"{sequence.name}, a frame"] = {"ms": milliseconds}
-    setup = {"denoiser": DENOISER, "device": device, "settings": dict(settings or {})}
+    setup = {"denoiser": ",".join(denoisers) or "all", "device": device, "settings": dict(settings or {})}
     return Report("quality", facts, setup, rows)
 
 
@@ -68,12 +80,14 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rt-denoise"
 
 
-def _denoise(sequence: Sequence, device: str, settings: Mapping[str, Any] | None) -> tuple[dict[int, Arrays], float]:
+def _denoise(
+    sequence: Sequence, denoisers: Collection[str], device: str, settings: Mapping[str, Mapping[str, Any]] | None
+) -> tuple[dict[int, Arrays], float]:
     """The results of the reference frames, and the median of the milliseconds that a frame took."""
-    denoisers = {DENOISER: create(DENOISER, sequence.meta, device, settings)}
+    denoiser = create(denoisers, sequence.meta, device, settings)
     outputs, times = {}, []
     for index in range(max(sequence.reference_frames) + 1):
-        signals, milliseconds = denoise_frame(denoisers, frame_inputs(sequence.frames[index], sequence.meta, index))
+        signals, milliseconds = denoise_frame(denoiser, frame_inputs(sequence.frames[index], sequence.meta, index))
         times.append(milliseconds)
         if index in sequence.reference_frames:
             outputs[index] = signals

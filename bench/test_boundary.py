@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bench.boundary import HEIGHT, WIDTH
-from bench.frames import make_frames
-from denoise import Camera, Frame, Reblur, ReblurSettings
+from bench.frames import SIGNALS, make_frames
+from denoise import Camera, Frame, Pipeline, Reblur, ReblurSettings, Sigma
 
 Benchmark = Any  # the fixture of pytest-benchmark
 
@@ -42,3 +42,17 @@ def test_camera(benchmark: Benchmark, frame: Frame) -> None:
 
 def test_settings(benchmark: Benchmark) -> None:
     benchmark(ReblurSettings().as_numbers)
+
+
+def test_call_of_sigma(benchmark: Benchmark) -> None:
+    """A whole call with one light."""
+    denoiser, frame = Sigma(WIDTH, HEIGHT), Frame(**make_frames(WIDTH, HEIGHT, signals=("shadow",))[0])
+    out = denoiser(frame)
+    benchmark(denoiser, frame, out=out)
+
+
+def test_call_of_a_pipeline(benchmark: Benchmark) -> None:
+    denoiser = Pipeline([Reblur(WIDTH, HEIGHT), Sigma(WIDTH, HEIGHT)])
+    frame = Frame(**make_frames(WIDTH, HEIGHT, signals=SIGNALS)[0])
+    out = denoiser(frame)
+    benchmark(denoiser, frame, out=out)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 from . import _core, arrays
 from .devices import Device, find_device
 from .errors import DenoiseError
-from .frame import INPUTS, LOBES, SIGNALS, Frame, InputInfo, Light
+from .frame import INPUTS, SIGNALS, Frame, InputInfo, Light
 from .settings import ReblurSettings, Settings, SettingsT, SigmaSettings, did_you_mean
 
 if TYPE_CHECKING:
@@ -134,13 +134,15 @@ class Denoiser(ABC):
         if not isinstance(reset, bool):
             raise TypeError(f"reset: expected True or False, got {type(reset).__name__}")
         with self._alone():
-            results, call = self._prepare(frame, out, reset)
+            slots, results, call = self._prepare(frame, out, reset)
             self._native.denoise(*call)
-            self._signals = self._signals_of(frame)
-            tuples = [
-                name for member in self.members for name, signal in member._attributes(frame) if signal == "shadow"
-            ]
-        return _result(results, [] if isinstance(frame.light, Light) else tuples)
+            self._signals = _signals(slots)
+        return Result(
+            **{
+                name: results[slot] if isinstance(slot, _Slot) else tuple(results[each] for each in slot)
+                for name, slot in slots.items()
+            }
+        )
 
     def resize(self, width: int, height: int) -> None:
         """Changes the size of the frames to come; the history is dropped."""
@@ -198,23 +200,20 @@ class Denoiser(ABC):
         finally:
             self._busy.release()
 
-    def _signals_of(self, frame: Frame) -> tuple[str, ...]:
-        signals = (signal for member in self.members for signal in member.SIGNALS)
-        return tuple(signal for signal in signals if getattr(frame, SIGNALS[signal]) is not None)
-
     def _prepare(
         self, frame: Frame, out: Result | Mapping[str, Any] | None = None, reset: bool = False
-    ) -> tuple[dict[_Slot, Array], _Call]:
-        """The arrays to write into, and what the native side takes, once all that can be wrong is checked."""
+    ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
+        """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
         given = frame.check(self._width, self._height, [member.SIGNALS for member in self.members])
-        signals = self._signals_of(frame)
+        slots = {name: slot for member in self.members for name, slot in member._slots(frame, given).items()}
+        signals = _signals(slots)
         if self._signals and signals != self._signals and not reset:
             raise ValueError(
                 f"{', '.join(signals)}: the frames so far had {' and '.join(self._signals)}; "
                 "other signals need reset=True, or an instance of their own"
             )
         self._check_settings()
-        slots = [slot for member in self.members for slot in member._slots(frame, given)]
+        results = _results(out, slots, given)
         camera = {
             "world_to_view": frame.camera.world_to_view.ravel().tolist(),
             "view_to_clip": frame.camera.view_to_clip.ravel().tolist(),
@@ -222,14 +221,17 @@ class Denoiser(ABC):
             "world_motion": frame.motion_space == "world",
         }
         lights = frame.lights() if "shadow" in signals else {}
-        results = _results(out, slots, given)
-        return results, _Call(
-            given,
-            {slot.name: array for slot, array in results.items()},
-            camera,
-            [(key, light.kind == "local", light.vector, light.size) for key, light in lights.items()],
-            self._numbers(),
-            reset,
+        return (
+            slots,
+            results,
+            _Call(
+                given,
+                {slot.name: array for slot, array in results.items()},
+                camera,
+                [(key, light.kind == "local", light.vector, light.size) for key, light in lights.items()],
+                self._numbers(),
+                reset,
+            ),
         )
 
     def _numbers(self) -> dict[str, dict[str, float]]:
@@ -290,25 +292,25 @@ class FamilyDenoiser(Denoiser, Generic[SettingsT]):
         """Itself alone."""
         return (self,)
 
-    def _slots(self, frame: Frame, given: Mapping[str, Array]) -> list[_Slot]:
+    def _slots(self, frame: Frame, given: Mapping[str, Array]) -> _Slots:
         """What this frame comes out as."""
-        size = (self._height, self._width)
-        dtype = self._dtype
-        slots = []
-        for name, signal in self._attributes(frame):
-            if name.endswith("hit_distance") and name not in given:
-                raise TypeError(f"{name}: missing; this denoiser was asked to return it denoised (outputs=)")
-            for index, key in _planes(frame, signal):
-                dtype = dtype or given[SIGNALS[signal] + key].dtype
-                coloured = name in LOBES or (name == "shadow" and f"translucency{key}" in given)
-                slots.append(_Slot(name, name + key, (*size, 3) if coloured else size, dtype, index))
-        return slots
-
-    def _attributes(self, frame: Frame) -> list[tuple[str, str]]:
-        """The attributes of this frame's Result, and the signal that each belongs to."""
-        signals = self._signals_of(frame)
-        others = [(f"{signal}_{output}", signal) for output in self._outputs for signal in signals]
-        return [*((signal, signal) for signal in signals), *others]
+        size, dtype = (self._height, self._width), self._dtype
+        found: _Slots = {}
+        for output in ("", *self._outputs):
+            for signal in self.SIGNALS:
+                primary, of_light = SIGNALS[signal], signal == "shadow"
+                if getattr(frame, primary) is None:
+                    continue
+                name = f"{signal}_{output}" if output else signal
+                if output == "hit_distance" and name not in given:
+                    raise TypeError(f"{name}: missing; this denoiser was asked to return it denoised (outputs=)")
+                slots = []
+                for index, key in enumerate([f".{key}" for key in frame.lights()] if of_light else [""]):
+                    dtype = dtype or given[primary + key].dtype
+                    coloured = not output and (not of_light or f"translucency{key}" in given)
+                    slots.append(_Slot(name, name + key, (*size, 3) if coloured else size, dtype, index))
+                found[name] = tuple(slots) if of_light and not isinstance(frame.light, Light) else slots[0]
+        return found
 
 
 class Reblur(FamilyDenoiser[ReblurSettings]):
@@ -421,7 +423,7 @@ class _Call(NamedTuple):
     reset: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Slot:
     """An array that a frame comes out as."""
 
@@ -429,42 +431,32 @@ class _Slot:
     name: str  # on the native side
     shape: tuple[int, ...]
     dtype: DType
-    index: int | None  # in the tuple, where there is one
-
-    def __str__(self) -> str:
-        return f"out['{self.attribute}']" + ("" if self.index is None else f"[{self.index}]")
+    index: int  # in the attribute, where it is a tuple
 
 
-def _planes(frame: Frame, signal: str) -> list[tuple[int | None, str]]:
-    """Of each array of a signal: its index in a tuple, and how names on the native side end."""
-    if signal != "shadow":
-        return [(None, "")]
-    keys = [f".{key}" for key in frame.lights()]
-    return [(None, keys[0])] if isinstance(frame.light, Light) else list(enumerate(keys))
+_Slots = dict[
+    str, "_Slot | tuple[_Slot, ...]"
+]  # by attribute of Result; a tuple, an entry for each light, is one there too
 
 
-def _results(
-    out: Result | Mapping[str, Any] | None, slots: Sequence[_Slot], given: Mapping[str, Array]
-) -> dict[_Slot, Array]:
+def _signals(slots: _Slots) -> tuple[str, ...]:
+    return tuple(name for name in slots if name in SIGNALS)
+
+
+def _results(out: Result | Mapping[str, Any] | None, slots: _Slots, given: Mapping[str, Array]) -> dict[_Slot, Array]:
     """The arrays to write into: those of `out` once they are checked, new ones for the rest."""
     buffers = _buffers(out, slots)
     results: dict[_Slot, Array] = {}
-    for slot in slots:
-        if slot in buffers:
-            others = {**given, **{other.name: array for other, array in results.items()}}
-            _check_buffer(slot, buffers[slot], others)
-            results[slot] = buffers[slot]
-        else:
-            results[slot] = arrays.empty(slot.shape, slot.dtype)
+    taken = dict(given)
+    for slot in slots.values():
+        for each in (slot,) if isinstance(slot, _Slot) else slot:
+            if each in buffers:
+                spoken = f"out['{each.attribute}']" + ("" if each is slot else f"[{each.index}]")
+                _check_buffer(spoken, buffers[each], each, taken)
+                results[each] = taken[each.name] = buffers[each]
+            else:
+                results[each] = arrays.empty(each.shape, each.dtype)
     return results
-
-
-def _result(results: Mapping[_Slot, Array], tuples: Sequence[str]) -> Result:
-    """The Result of these arrays; `tuples` names those attributes that are tuples, if empty ones."""
-    found: dict[str, Any] = dict.fromkeys(tuples, ())
-    for slot, array in results.items():
-        found[slot.attribute] = array if slot.index is None else (*found[slot.attribute], array)
-    return Result(**found)
 
 
 def _side(name: str, value: int) -> int:
@@ -485,43 +477,42 @@ def _output_names(outputs: Sequence[str], known: Sequence[str]) -> tuple[str, ..
     return tuple(dict.fromkeys(outputs))
 
 
-def _buffers(out: Result | Mapping[str, Any] | None, slots: Sequence[_Slot]) -> dict[_Slot, Array]:
+def _buffers(out: Result | Mapping[str, Any] | None, slots: _Slots) -> dict[_Slot, Array]:
     """The arrays of `out` by the slots that they are for."""
     if out is None:
         return {}
     if isinstance(out, Result):
-        out = {f.name: getattr(out, f.name) for f in dataclasses.fields(out)}
+        out = {name: getattr(out, name) for name in Result.__dataclass_fields__}
     elif not isinstance(out, Mapping):
         raise TypeError(f"out: expected a Result or a dict of arrays, got {type(out).__name__}")
     buffers: dict[_Slot, Array] = {}
     for name, value in out.items():
         if value is None:
             continue
-        own = [slot for slot in slots if slot.attribute == name]
-        if not own:
-            names = [slot.attribute for slot in slots]
-            raise ValueError(f"out: this frame has no output '{name}'{did_you_mean(str(name), names)}")
-        if own[0].index is None:
-            buffers[own[0]] = value
+        if name not in slots:
+            raise ValueError(f"out: this frame has no output '{name}'{did_you_mean(str(name), slots)}")
+        slot = slots[name]
+        if isinstance(slot, _Slot):
+            buffers[slot] = value
             continue
         if not isinstance(value, Sequence):
             raise TypeError(f"out['{name}']: expected a sequence, an array for each light, got {type(value).__name__}")
-        if len(value) != len(own):
-            raise ValueError(f"out['{name}']: expected {len(own)} arrays, one for each light, got {len(value)}")
-        buffers |= {slot: array for slot, array in zip(own, value, strict=True) if array is not None}
+        if len(value) != len(slot):
+            raise ValueError(f"out['{name}']: expected {len(slot)} arrays, one for each light, got {len(value)}")
+        buffers |= {each: array for each, array in zip(slot, value, strict=True) if array is not None}
     return buffers
 
 
-def _check_buffer(slot: _Slot, buffer: Array, others: Mapping[str, Array]) -> None:
-    arrays.check_kind(str(slot), buffer)
+def _check_buffer(name: str, buffer: Array, slot: _Slot, others: Mapping[str, Array]) -> None:
+    arrays.check_kind(name, buffer)
     if buffer.shape != slot.shape:
-        raise ValueError(f"{slot}: expected {slot.shape}, got {buffer.shape}")
+        raise ValueError(f"{name}: expected {slot.shape}, got {buffer.shape}")
     if buffer.dtype != slot.dtype:
-        raise TypeError(f"{slot}: expected {slot.dtype}, got {buffer.dtype}")
+        raise TypeError(f"{name}: expected {slot.dtype}, got {buffer.dtype}")
     if not buffer.flags.writeable:
-        raise ValueError(f"{slot}: expected a writeable array, got a read-only one")
+        raise ValueError(f"{name}: expected a writeable array, got a read-only one")
     if arrays.exportable(buffer) is not buffer:
-        raise ValueError(f"{slot}: expected aligned memory, got strides {buffer.strides} that are not")
+        raise ValueError(f"{name}: expected aligned memory, got strides {buffer.strides} that are not")
     for other, array in others.items():
         if arrays.overlap(buffer, array):
-            raise ValueError(f"{slot}: shares memory with {other}; expected memory of its own")
+            raise ValueError(f"{name}: shares memory with {other}; expected memory of its own")

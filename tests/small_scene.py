@@ -131,4 +131,4 @@ def shadows(index: int, width: int = 83, height: int = 45, dtype: Any = np.float
 
 def native(denoiser: Any, keywords: dict[str, Any]) -> Any:
     """A frame as the native module takes it, with the settings of the denoiser and new arrays for the results."""
-    return denoiser._prepare(dn.Frame(**keywords))[1]
+    return denoiser._prepare(dn.Frame(**keywords))[-1]

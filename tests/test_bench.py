@@ -19,7 +19,7 @@ from denoise.sequences import Sequence
 # At the end: the repository's source folder must not come before the installed package.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from bench import frames, machine, measure, passes, quality, report
+from bench import denoisers, frames, machine, measure, passes, quality, report
 from bench.__main__ import main
 
 PASSES = ["passes", "--size", "48x27", "--warm-up", "2"]
@@ -82,7 +82,7 @@ def test_passes(tmp_path: Path) -> None:
 
 def test_passes_against_an_older_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = tmp_path / "old.json"
-    assert main([*PASSES, "--lobes", "diffuse", "--camera", "static", "--json", str(old)]) == 0
+    assert main([*PASSES, "--signals", "diffuse", "--camera", "static", "--json", str(old)]) == 0
     capsys.readouterr()
     assert main([*PASSES, "--against", str(old)]) == 0
     printed = capsys.readouterr().out
@@ -90,6 +90,29 @@ def test_passes_against_an_older_report(tmp_path: Path, capsys: pytest.CaptureFi
     assert "new / old" in printed
     assert main(["compare", str(old), str(old)]) == 0
     assert "1.000" in capsys.readouterr().out
+
+
+def test_passes_of_shadows(tmp_path: Path) -> None:
+    found = run(tmp_path, *PASSES, "--signals", "shadow", "--lights", "2", "--soft", "1")
+    assert (found["setup"]["signals"], found["setup"]["lights"], found["setup"]["soft"]) == ("shadow", 2, 1)
+    lights = {name.rpartition(".")[2] for name in found["rows"] if "." in name}
+    assert lights == {"0", "1"}
+    together = run(tmp_path, *PASSES, "--signals", "diffuse,shadow")["rows"]
+    assert {"pack_guides", "blur.diffuse"} <= together.keys()
+    assert any(name.endswith(".0") for name in together)
+
+
+@pytest.mark.parametrize("soft", [0.1, 0.25, 0.6, 1.0])
+def test_shadows_are_as_soft_as_asked_for(soft: float) -> None:
+    frame = frames.make_frames(1920, 64, "static", ("shadow",), 1, lights=2, soft=soft)[0]
+    # As wide as in a picture of 1080 lines: the penumbra is a part of the height.
+    tall = frames._occluders(np.full((1080, 1920), 5, np.float32), soft, 1, np.random.default_rng(0))
+    assert [light.key for light in frame["light"]] == ["0", "1"]
+    assert [array.shape for array in frame["occluder_distance"]] == [(64, 1920)] * 2
+    lit = np.isinf(tall[:1072]).reshape(67, 16, 120, 16)
+    mixed = lit.any((1, 3)) & ~lit.all((1, 3))
+    assert mixed.mean() == pytest.approx(soft, abs=0.08)
+    assert np.isinf(tall).mean() == pytest.approx(0.5, abs=0.08)
 
 
 def test_page_bytes() -> None:
@@ -104,7 +127,8 @@ def test_denoisers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["64x36, 2 threads"]["cpu_ms"] > 0
     assert rows["64x36, 2 threads"]["permanent_mb"] > rows["32x18, 2 threads"]["permanent_mb"] > 0
     assert {"speed-up 64x36, 2 threads", "growth, 1 thread", "64x36, scalar"} <= rows.keys()
-    assert any(name.startswith("64x36, specular") for name in rows)
+    for label in (label for sets in denoisers.SIGNAL_SETS for label in sets):
+        assert any(name.startswith(f"64x36, {label}") for name in rows)
     assert "NRD REBLUR" in capsys.readouterr().out
 
 
@@ -116,20 +140,29 @@ def test_threads_are_as_before_afterwards(tmp_path: Path) -> None:
 
 def test_boundary(tmp_path: Path) -> None:
     rows = run(tmp_path, "boundary", "--runs", "3")["rows"]
-    assert rows.keys() == {"boundary", "passes", "call"}
+    assert rows.keys() == {d + part for d in ("", "sigma, ", "pipeline, ") for part in ("boundary", "passes", "call")}
     assert rows["call"]["us_max"] > rows["passes"]["us_min"] > 0
 
 
 def test_quality_of_a_folder(tmp_path: Path) -> None:
     sequence = tiny_sequence.write(tmp_path / "seq", lighting_changes=[3])
     found = run(tmp_path, "quality", str(sequence), "--set", "max_accumulated_frames=8")
-    assert found["setup"]["settings"] == {"max_accumulated_frames": 8}
+    assert found["setup"]["settings"] == {"reblur": {"max_accumulated_frames": 8}}
+    assert found["setup"]["denoiser"] == "all"
     rows = found["rows"]
     names = {f"tiny, {signal}, denoised" for signal in ("diff", "spec", "composite")}
     assert names <= rows.keys()
     assert rows["tiny, composite, denoised"]["psnr"] > rows["tiny, composite, noisy"]["psnr"]
     assert rows["tiny, 0 frames after the change at 3"].keys() == {"lag_diff", "lag_spec", "lag_composite"}
     assert rows["tiny, a frame"]["ms"] > 0
+
+
+def test_quality_of_shadows(tmp_path: Path) -> None:
+    sequence = tiny_sequence.write_shaded(tmp_path / "seq")
+    for arguments, lobes in (([], {"diff", "spec"}), (["--denoiser", "sigma"], set())):
+        rows = run(tmp_path, "quality", str(sequence), *arguments)["rows"]
+        scored = {name.split(", ")[1] for name in rows if name.endswith("denoised")}
+        assert scored == {*lobes, "shadow", "shadow_lamp", "composite"}
 
 
 def test_a_scene_is_rendered_once(
@@ -161,7 +194,7 @@ def test_reference_frames() -> None:
     [
         ([*PASSES, "--isa", "avx9"], "device: no backend 'avx9' here"),
         (["quality", "nowhere"], "nowhere/sequence.json: no such file"),
-        (["quality", "nowhere", "--set", "x=1"], "reblur has no setting 'x'"),
+        (["quality", "nowhere", "--set", "x=1"], "reblur and sigma have no setting 'x'"),
         ([*PASSES, "--against", "nowhere.json"], "[Errno 2] No such file"),
     ],
 )
