@@ -64,24 +64,17 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
         const Surface center = fetch(a.guide, p);
         const Mask surface = is_surface(frame, center.view_z);
-        const bool nothing = !any(surface);
-        Past past;
-        PlaneTest plane;
-        Float3 point, normal;
+        const Float3 point = view_point_at(frame, p.center_x(), p.center_y(), center.view_z), normal = rotate(frame.world_to_view, decode_normal(center.packed));
+        const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
+        const Past past = find_past(a, frame, p, point, surface);
         Float same[window];
-        bool geometry = false;
-        if (!nothing) {
-            point = view_point_at(frame, p.center_x(), p.center_y(), center.view_z);
-            normal = rotate(frame.world_to_view, decode_normal(center.packed));
-            plane = plane_test(frame, normal, point, a.plane_sensitivity);
-            if (a.history[0].present() || a.history[1].present() || a.history[2].present() || a.history[3].present()) past = find_past(a, frame, p, point, surface);
-        }
+        bool weighed = false;
         for (int k = 0; k < Lights; k++) {
             if (k >= a.count) break;
             const Float own = tile(1 + k);
             const Mask receives = own > Float(away), is_lit = own >= Float(lit);
             const int around = tile_word(a.tiles[k], p);
-            if (nothing || !any(receives) || (around & 255) == 0) {  // nothing to filter: what the ray said is the truth, and the past agrees
+            if (!any(receives) || (around & 255) == 0) {  // nothing to filter: what the ray said is the truth, and the past agrees
                 store(a.penumbra[k], p, encode_penumbra(select(is_lit, Float(1.f), Float(0.f)), Float(0.f), is_lit, receives));
                 store(a.past[k], p, encode_past(select(is_lit, Float(1.f), Float(0.f)), select(receives, Float(max_history_frames), Float(0.f))));
                 if (Tinted) {
@@ -90,8 +83,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
                 }
                 continue;
             }
-            if (!geometry) {
-                geometry = true;
+            if (!weighed) {
+                weighed = true;
                 for (int dy = -2; dy <= 2; dy++)
                     for (int dx = -2; dx <= 2; dx++)
                         same[(dy + 2) * 5 + dx + 2] =
@@ -144,7 +137,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
 
         // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around.
         const float search = float(widest_px) * 1.5f;
-        const Float radius = min(select(found, width, Float(search)), Float(a.max_radius)) * softness(a.tiles[k], p);
+        const Float radius = min(select(found, Float(0.8f) * width, Float(search)), Float(a.max_radius)) * softness(a.tiles[k], p);
         if (any(receives && radius > Float(1.f))) {
             const LightPlane across = light_plane(frame, point, normal, direction_to(a.light[k], point));
             for (int t = 0; t < 8; t++) {

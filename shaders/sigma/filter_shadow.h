@@ -146,7 +146,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float ux = sqrt0(Float(0.5f) * (one + cos2)), uy = with_sign_of(sqrt0(Float(0.5f) * (one - cos2)), lb);
 
         // Kernel: as narrow across as the penumbra allows without changing its profile, longer along the edge where there is one.
-        const Float sigma_across = max(min(Float(0.9f) * width, Float(0.95f) * sqrt0(width)), Float(0.02f));
+        const Float sigma_across = max(min(Float(1.f) * width, sqrt0(width)), Float(0.02f));
         const Float sigma_along = max(min(sigma_across + square(coherence) * Float(2.f) * width, Float(0.25f * a.max_radius)), sigma_across);
         const Float na = one / square(sigma_across), nl = one / square(sigma_along);
         const Float q00 = ux * ux * na + uy * uy * nl, q01 = ux * uy * (na - nl), q11 = uy * uy * na + ux * ux * nl;
@@ -166,7 +166,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
             }
 
         // Wide penumbrae: points of the whole ellipse, each a filtered value that stands for several rays.
-        const Float far = linear_step(1.5f, 4.f, width) * Float(4.f);
+        const Float far = linear_step(1.5f, 4.f, width) * Float(5.f);
         if (any(receives && far > zero)) {
             const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
             Float far_sum(0.f), far_total(0.f);
@@ -234,10 +234,10 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 expected = expected + w * noise;
             }
         const Float scale = one / max(weight, Float(1e-6f));
-        const Float z2 = square(difference * scale) / (variance * scale * scale + Float(0.04f * 0.04f));
+        const Float z2 = square(difference * scale) / (variance * scale * scale + Float(0.05f * 0.05f));
         const Float excess = surprise * scale / (expected * scale + Float(0.04f));
         // A wide penumbra changes slowly from frame to frame, and so it does at a high frame rate.
-        const Float tolerated = clamp(width, one, Float(3.f)) * Float(frame.frame_rate_scale);
+        const Float tolerated = clamp(width, one, Float(5.f)) * Float(frame.frame_rate_scale);
         Float keep = rcp(one + max(z2 - tolerated, zero) / tolerated) * rcp(one + max(excess - Float(1.2f), zero) * Float(1.f / 1.2f));
         // Edges narrower than a pixel hold little noise, and would only blur on their way from frame to frame.
         keep = keep * smooth_step(width * Float(1.f / 0.7f));
