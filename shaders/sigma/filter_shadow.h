@@ -237,8 +237,9 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float z2 = square(difference * scale) / (variance * scale * scale + Float(0.05f * 0.05f));
         const Float excess = surprise * scale / (expected * scale + Float(0.04f));
         // A wide penumbra changes slowly from frame to frame, and so it does at a high frame rate.
-        const Float tolerated = clamp(width, one, Float(5.f)) * Float(frame.frame_rate_scale);
-        Float keep = rcp(one + max(z2 - tolerated, zero) / tolerated) * rcp(one + max(excess - Float(1.2f), zero) * Float(1.f / 1.2f));
+        const Float tolerated = clamp(width, one, Float(5.f)) * Float(1.6f * frame.frame_rate_scale);
+        const Float beyond = max(z2 - tolerated, zero) / tolerated, odd = max(excess - Float(1.2f), zero) * Float(1.f / 1.2f);
+        Float keep = rcp((one + beyond + square(beyond)) * (one + odd));
         // Edges narrower than a pixel hold little noise, and would only blur on their way from frame to frame.
         keep = keep * smooth_step(width * Float(1.f / 0.7f));
 
