@@ -81,7 +81,7 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
 
         estimate.light[k] = filter.light[k] = light;
         estimate.occluder_distance[k] = distance;
-        estimate.tiles[k] = filter.tiles[k] = spread;
+        estimate.tiles[k] = spread;
         estimate.penumbra[k] = filter.penumbra[k] = g.transient<R16U>(of_light("penumbra"));
         estimate.past[k] = filter.past[k] = g.transient<R16U>(of_light("past"));
         filter.out[k] = g.output(of_light("shadow"));

@@ -66,9 +66,9 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         const Mask surface = is_surface(frame, center.view_z);
         const Float3 point = view_point_at(frame, p.center_x(), p.center_y(), center.view_z), normal = rotate(frame.world_to_view, decode_normal(center.packed));
         const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
-        const Past past = find_past(a, frame, p, point, surface);
+        Past past{};
         Float same[window];
-        bool weighed = false;
+        bool prepared = false;
         for (int k = 0; k < Lights; k++) {
             if (k >= a.count) break;
             const Float own = tile(1 + k);
@@ -83,8 +83,9 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
                 }
                 continue;
             }
-            if (!weighed) {
-                weighed = true;
+            if (!prepared) {
+                prepared = true;
+                past = find_past(a, frame, p, point, surface);
                 for (int dy = -2; dy <= 2; dy++)
                     for (int dx = -2; dx <= 2; dx++)
                         same[(dy + 2) * 5 + dx + 2] =

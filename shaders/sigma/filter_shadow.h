@@ -7,7 +7,6 @@
 namespace denoise {
 struct FilterShadowArgs {
     Image<Guide> guide;                      // in
-    Image<R16U> tiles[lights_per_pass];      // in: of spread_softness
     Image<R16U> penumbra[lights_per_pass];   // in: see encode_penumbra
     Image<R16U> past[lights_per_pass];       // in: see encode_past
     Array out[lights_per_pass];              // out: visibility; with translucency three channels
@@ -23,7 +22,7 @@ struct FilterShadowArgs {
     float rotation[2] = {};  // cosine and sine
     float max_frames = 0;    // of the history
     template <class V> void io(V& v) {
-        for (int k = 0; k < lights_per_pass; k++) v.out(out[k]), v.out(history_length[k]), v.out(history[k]), v.in(tiles[k]), v.in(penumbra[k]), v.in(past[k]);
+        for (int k = 0; k < lights_per_pass; k++) v.out(out[k]), v.out(history_length[k]), v.out(history[k]), v.in(penumbra[k]), v.in(past[k]);
         v.in(guide), v.in(tint), v.in(past_tint), v.in(translucency), v.out(tint_history);
     }
 };
@@ -78,7 +77,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Surface center = fetch(a.guide, p);
         const Mask surface = is_surface(frame, center.view_z), raw_side = p.center_x() * Float(frame.inv_width) < Float(frame.split_screen);
         Float same[window];
-        bool geometry = false;
+        bool weighed = false;
         for (int k = 0; k < Lights; k++) {
             if (k >= a.count) break;
             const Float raw = max(tile(1 + per_light * k), Float(0.f));
@@ -86,9 +85,10 @@ template <int Lights, bool Tinted> struct FilterShadow {
             Float visible = raw, frames = select(receives, Float(max_history_frames), Float(0.f));
             Float3 tint, own_tint;
             if constexpr (Tinted) tint = own_tint = {tile(tints), tile(tints + 1), tile(tints + 2)};
-            if (any(receives) && (tile_word(a.tiles[k], p) & 255) != 0) {
-                if (!geometry) weigh_window(a, frame, p, tile, center, same), geometry = true;
-                filter(a, frame, p, tile, k, center, same, receives, visible, frames, tint);
+            const Float width = select(receives, decode_width(fetch(a.penumbra[k], p)), Float(0.f));
+            if (any(width > Float(0.f))) {  // none: no occluder near, or a tile without an edge
+                if (!weighed) weigh_window(a, frame, p, tile, center, same), weighed = true;
+                filter(a, frame, p, tile, k, center, same, width, visible, frames, tint);
             }
             frames = min(frames, Float(a.max_frames));
             const Float shown = select(receives, select(raw_side, raw, visible), Float(0.f));
@@ -117,10 +117,10 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 same[(dy + 3) * side + dx + 3] = compact_weight(plane.residual(to_float(p.x + Int(dx)), Float(float(p.y + dy)), tile(0, dx, dy)));
     }
 
-    DN_FN static void filter(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, Surface center, const Float same[window], Mask receives,
+    DN_FN static void filter(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, Surface center, const Float same[window], Float width,
                              Float& visible, Float& frames, Float3& tint) {
         const int raw = 1 + per_light * k, smooth = raw + 1;
-        const Float zero(0.f), one(1.f), width = decode_width(fetch(a.penumbra[k], p));
+        const Float zero(0.f), one(1.f);
         const Float3 point = view_point_at(frame, p, center.view_z), normal = rotate(frame.world_to_view, decode_normal(center.packed));
         const auto weight_at = [&](int dx, int dy) { return select(tile(raw, dx, dy) >= zero, same[(dy + 3) * side + dx + 3], zero); };
 
@@ -167,7 +167,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
 
         // Wide penumbrae: points of the whole ellipse, each a filtered value that stands for several rays.
         const Float far = linear_step(1.5f, 4.f, width) * Float(5.f);
-        if (any(receives && far > zero)) {
+        if (any(far > zero)) {
             const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
             Float far_sum(0.f), far_total(0.f);
             Float3 far_colour = {zero, zero, zero};
