@@ -11,6 +11,7 @@
 #include "reblur/spatial_filter.h"
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
+#include "reference/accumulate.h"
 #include "sigma/resolve.h"
 #include "testing/probe.h"
 
@@ -28,6 +29,7 @@
     PASS(stabilize,                StabilizeArgs,              Stabilize<Lobe::diffuse>, Stabilize<Lobe::specular>)                       \
     PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
     PASS(sigma_resolve,            SigmaResolveArgs,           SigmaResolve)                                                               \
+    PASS(reference_accumulate,     ReferenceAccumulateArgs,    ReferenceAccumulate)                                                        \
     PASS(probe,                    ProbeArgs,                  Probe)
 // clang-format on
 

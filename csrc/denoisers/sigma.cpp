@@ -16,7 +16,7 @@ void Sigma::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
         const auto of_light = [&](const char* name) { return std::string(name) + "." + light.key; };
         History<R8U> frames{};
         if (settings_.max_stabilized_frames > 0) frames = g.history<R8U>(of_light("shadow_frames"));
-        g.run<Pass::sigma_resolve>({0, light.key}, {.guide = guides.guide.current,
+        g.run<Pass::sigma_resolve>({0, light.key}, {.guide = guides.guide,
                                                     .occluder_distance = g.input(of_light("occluder_distance")),
                                                     .translucency = g.input(of_light("translucency")),
                                                     .prev_frames = f.history_valid && frames.valid ? frames.previous : Image<R8U>{},
