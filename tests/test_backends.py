@@ -81,7 +81,8 @@ def test_passes_write_what_they_read(name: str, case: str) -> None:
 
 
 def test_every_pass_is_compared() -> None:
-    entries = [entry for case in ("both", "shadows", "reference") for entry in crosscheck("scalar", "scalar", case, frames=2)]
+    cases = ("both", "shadows", "reference")
+    entries = [entry for case in cases for entry in crosscheck("scalar", "scalar", case, frames=2)]
     compared = {entry["pass"].partition(".")[0] for entry in entries}
     assert compared == set(re.findall(r"^    PASS\((\w+), ", PASSES.read_text(), re.MULTILINE)) - {"probe"}
     assert {entry["image"] for entry in entries if entry["image"].startswith("out.")} == {

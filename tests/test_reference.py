@@ -123,8 +123,8 @@ def test_beyond_the_cap_the_mean_is_exponential(cap: int) -> None:
     assert_close(result, weighted(frames, [cap] * 40), 2e-5)
     recent = frames[-1] * (1 / (1 + cap)) + (cap / (1 + cap)) * weighted(frames[:-1], [cap] * 39)["mean"]
     np.testing.assert_allclose(result.mean, recent, rtol=1e-5)
-    if cap == 1:
-        np.testing.assert_allclose(result.count, 1 + 2 * cap, rtol=1e-5)
+    if cap <= 7:
+        np.testing.assert_allclose(result.count, 1 + 2 * cap, rtol=1e-4)
 
 
 def test_the_error_of_an_exponential_mean_is_true() -> None:
@@ -196,13 +196,11 @@ def test_a_sample_that_is_no_number_is_skipped_and_counted(backend: str, bad: fl
     spoilt = np.random.default_rng(4).random((12, HEIGHT, WIDTH)) < 0.3
     spoilt[:, 0, 0], spoilt[:11, 0, 1], spoilt[11, 0, 1] = True, True, False
     frames[spoilt, 1] = bad  # one channel is enough
-    for index, frame in enumerate(frames):
-        before = result if index else None
-        result = denoiser(frame)
-        if before:
-            for name in ("mean", *ALL):
-                skipped = getattr(before, name)[spoilt[index]]
-                np.testing.assert_array_equal(getattr(result, name)[spoilt[index]], skipped, name)
+    results = [denoiser(frame) for frame in frames]
+    for before, after, skipped in zip(results, results[1:], spoilt[1:], strict=False):
+        for name in ("mean", *ALL):
+            np.testing.assert_array_equal(getattr(after, name)[skipped], getattr(before, name)[skipped], name)
+    result = results[-1]
     valid = 12 - spoilt.sum(0)
     np.testing.assert_array_equal(result.count, valid)
     used = np.where(spoilt[..., None], 0, frames).astype(float)
@@ -323,7 +321,7 @@ def test_a_state_is_saved_and_loaded() -> None:
     mean_only = reference()
     mean_only.load_state(state)
     np.testing.assert_array_equal(mean_only(frames[4]).mean, expected.mean)
-    with pytest.raises(ValueError, match=r"state: expected one of 3-channel means and their variance, got 3-channel me"):
+    with pytest.raises(ValueError, match="state: expected one of 3-channel means and their variance, got 3-ch"):
         other.load_state(mean_only.save_state())
     with pytest.raises(ValueError, match="state: expected one of 1-channel means, got 3-channel means and their vari"):
         reference(channels=1).load_state(state)
@@ -362,7 +360,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "mask": (lambda: reference()(FRAME, mask=FRAME[..., 0]), TypeError, "mask: expected uint8 or bool, got float32"),
     "reset": (lambda: reference()(FRAME, reset=1), TypeError, "reset: expected True or False, got int"),
     "out": (lambda: reference()(FRAME, out={"meen": FRAME}), ValueError, "no output 'meen' (did you mean 'mean'?)"),
-    "out itself": (lambda: reference()(FRAME, out={"mean": FRAME}), ValueError, "out['mean']: shares memory with signal"),
+    "out itself": (
+        lambda: reference()(FRAME, out={"mean": FRAME}),
+        ValueError,
+        "out['mean']: shares memory with signal",
+    ),
     "out dtype": (
         lambda: reference()(FRAME, out={"mean": FRAME.astype(np.float16)}),
         TypeError,

@@ -82,12 +82,8 @@ Guides Denoiser::pack_guides() {
     } else if (material_id.present()) {
         guides.material = g.transient<R8U>("material");
     }
-    g.run<Pass::pack_guides>({.view_z = guides.view_z,
-                              .normal = g.input("normal"),
-                              .roughness = g.input("roughness"),
-                              .material_id = material_id,
-                              .guide = guides.guide,
-                              .material = guides.material});
+    g.run<Pass::pack_guides>(
+        {.view_z = guides.view_z, .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guides.guide, .material = guides.material});
     if (needed.tiles) {
         guides.tiles = g.transient<R8U>("tiles", (width_ + tile_size - 1) / tile_size, (height_ + tile_size - 1) / tile_size);
         g.run<Pass::classify_tiles>({.guide = guides.guide, .tiles = guides.tiles});
@@ -126,8 +122,9 @@ void Denoiser::remember(const FrameInput& input) {
 std::string Denoiser::describe() {
     if (!described_) {
         FrameInput frame;
-        if (needs().guides) frame.inputs = {
-            {"view_z", {.channels = 1, .type = ArrayType::f16}}, {"normal", {.channels = 3, .type = ArrayType::f16}}, {"motion", {.channels = 3, .type = ArrayType::f16}}};
+        if (needs().guides)
+            frame.inputs = {
+                {"view_z", {.channels = 1, .type = ArrayType::f16}}, {"normal", {.channels = 3, .type = ArrayType::f16}}, {"motion", {.channels = 3, .type = ArrayType::f16}}};
         for (const auto& family : families_) family->example(frame);
         for (auto* arrays : {&frame.inputs, &frame.outputs})
             for (auto& [name, array] : *arrays) array.width = width_, array.height = height_;

@@ -88,8 +88,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
         i.factor = g.input(specular ? "specular_albedo" : "albedo");
         i.frames = g.history<R8U>(page.with("_frames"));
         i.signal = g.transient<RGBA16F>(page.with("_packed"));
-        g.run<Pass::pack_signal>(page.label(),
-                                 {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .lobe = page.lobe});
+        g.run<Pass::pack_signal>(page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .lobe = page.lobe});
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
