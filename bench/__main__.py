@@ -14,7 +14,7 @@ from denoise.sequences import choose, parse_settings
 from denoise.sequences.run import DENOISERS
 
 from . import boundary, denoisers, measure, passes, report
-from .frames import LOBES, MOTIONS, SIGNALS, SOFT
+from .frames import ANYTHING, LOBES, MOTIONS, SIGNALS, SOFT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--isa", metavar="NAME", help=f"of {', '.join(_core.backends())} (default: the fastest)")
     one.add_argument("--threads", metavar="N", type=_natural, help="(default: all usable cores)")
     one.add_argument(
-        "--signals", metavar="A,B", type=_signals, default=LOBES, help=f"of {', '.join(SIGNALS)} (default: both lobes)"
+        "--signals",
+        metavar="A,B",
+        type=_signals,
+        default=LOBES,
+        help=f"of {', '.join(SIGNALS)}, or {ANYTHING[0]}, to average it (default: both lobes)",
     )
     one.add_argument("--lights", metavar="N", type=_natural, default=1, help="that have a shadow (default: 1)")
     one.add_argument("--soft", metavar="SHARE", type=_share, default=SOFT, help=f"of tiles (default: {SOFT})")
@@ -179,8 +183,10 @@ def _numbers(text: str) -> list[int]:
 
 def _signals(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if not set(names) <= set(SIGNALS):
-        raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(SIGNALS)}, got {text!r}")
+    if not (set(names) <= set(SIGNALS) or names == ANYTHING):
+        raise argparse.ArgumentTypeError(
+            f"expected one or more of {', '.join(SIGNALS)}, or {ANYTHING[0]} alone, got {text!r}"
+        )
     return names
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from denoise import _core
 
 from . import machine
-from .frames import SIGNALS, Motion, make_frames
+from .frames import ANYTHING, SIGNALS, Motion, make_frames
 from .measure import Key, Sample, Subject, in_turn, spread
 from .report import Report
 
@@ -36,6 +36,7 @@ SIGNAL_SETS: tuple[dict[str, dict[str, Any]], ...] = (
         "shadows of 4 lights": {"signals": ("shadow",), "lights": 4},
         "both lobes and shadow": {"signals": SIGNALS},
     },
+    {"mean and standard error": {"signals": ANYTHING}},
 )
 WARM_UP = 12  # frames; from the third on, the time of a frame does not change any more
 
@@ -51,8 +52,8 @@ def measure(
     warm_up: int = WARM_UP,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Times ReBLUR with both lobes at each size; single lobes, shadows and both together (ReBLUR and SIGMA in a pipeline)
-    at one size, and each instruction set at one.
+    """Times ReBLUR with both lobes at each size; single lobes, shadows, both together (ReBLUR and SIGMA in a pipeline)
+    and the running mean of three channels at one size, and each instruction set at one.
 
     The rows "speed-up" are the wall time with the first number of threads by that with another; "growth" is the
     exponent e of the fit CPU time ~ pixels^e over all sizes: 1 is linear. Instruction sets are compared by CPU time.

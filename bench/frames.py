@@ -26,6 +26,7 @@ Inputs = dict[str, Any]  # keywords of denoise.Frame
 MOTIONS: tuple[Motion, ...] = ("moving", "static")
 LOBES = ("diffuse", "specular")
 SIGNALS = (*LOBES, "shadow")
+ANYTHING = ("signal",)  # that is averaged by a Reference: by itself, for it takes no frame
 FRAMES = 4
 SOFT = 0.25  # of the tiles
 
@@ -65,7 +66,7 @@ def make_frames(
 
     width, height  pixels
     motion         "moving": the camera goes round a small circle; "static": it stands still, and only the noise changes
-    signals        which of "diffuse", "specular" and "shadow"
+    signals        which of "diffuse", "specular" and "shadow"; or ANYTHING
     seed           chooses the noise; nothing else does
     lights         how many lights have a shadow
     soft           about how many of the tiles of 16 x 16 pixels hold a part of a penumbra, 0 to 1, of each light
@@ -73,7 +74,8 @@ def make_frames(
     Each frame is a dict of the keywords of `denoise.Frame`: radiance, hit distances, normal, roughness (0.05 to 0.9)
     and motion as float16, view_z as float32. About a quarter of the samples found no light, a tenth of the rays left
     the scene, and up to a fifth of the specular ones, on rough surfaces, went below it (distance 0, no light). Shadows
-    are stripes on the screen, half of it lit, with penumbrae of 64 pixels at 1440 lines.
+    are stripes on the screen, half of it lit, with penumbrae of 64 pixels at 1440 lines. Of ANYTHING it is the arguments
+    of a `denoise.Reference` that come back, with the radiance.
     """
     turns = [2 * pi * index / count if motion == "moving" else 0.0 for index in range(-1, count)]
     cameras = [_camera(turn, count, width, height) for turn in turns]
@@ -135,6 +137,8 @@ def _frame(
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(band, range(0, height, _BAND)))
+    if signals == ANYTHING:
+        return {"camera": current, "signal": _noise(light, distance, np.float16(1), "diffuse", random)[0]}
     for lobe in (lobe for lobe in LOBES if lobe in signals):
         spread = roughness if lobe == "specular" else np.float16(1)
         frame |= dict(zip((lobe, f"{lobe}_hit_distance"), _noise(light, distance, spread, lobe, random), strict=True))

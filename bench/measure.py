@@ -14,7 +14,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import TypeVar
 
-from denoise import Pipeline, Reblur, Sigma, _core
+from denoise import Pipeline, Reblur, Reference, Sigma, _core
 
 from .frames import LOBES, Inputs, make_frames
 
@@ -40,14 +40,18 @@ class Subject:
 
     def __init__(self, frames: Sequence[Inputs], isa: str | None = None, threads: int | None = None) -> None:
         """isa and threads: default as the library chooses. Raises DeviceError for an `isa` that cannot run here."""
-        height, width = frames[0]["view_z"].shape
+        height, width = frames[0]["signal" if "signal" in frames[0] else "view_z"].shape[:2]
         device = f"cpu:{isa}" if isa else "cpu"
+        self.denoiser: Reblur | Sigma | Pipeline | Reference
         members: list[Reblur | Sigma] = []
         if any(lobe in frames[0] for lobe in LOBES):
             members.append(Reblur(width, height, device=device))
         if "occluder_distance" in frames[0]:
             members.append(Sigma(width, height, device=device))
-        self.denoiser = members[0] if len(members) == 1 else Pipeline(members)
+        if "signal" in frames[0]:
+            self.denoiser = Reference(width, height, device=device, outputs=("standard_error",))
+        else:
+            self.denoiser = members[0] if len(members) == 1 else Pipeline(members)
         self.pixels = width * height
         self.threads = threads or _core.threads()
         self._frames = cycle(frames)

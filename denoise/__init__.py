@@ -14,12 +14,12 @@ except ModuleNotFoundError as _missing:
     ) from None
 
 from . import materials
-from .denoiser import Memory, Pipeline, Reblur, Result, Sigma
+from .denoiser import Memory, Pipeline, Reblur, Reference, Result, Sigma
 from .devices import Device, devices
 from .errors import DenoiseError, DeviceError
 from .frame import Camera, Frame, InputInfo, Light
 from .materials import compose
-from .settings import ReblurSettings, SigmaSettings
+from .settings import ReblurSettings, ReferenceSettings, SigmaSettings
 
 __all__ = [
     "Camera",
@@ -33,6 +33,8 @@ __all__ = [
     "Pipeline",
     "Reblur",
     "ReblurSettings",
+    "Reference",
+    "ReferenceSettings",
     "Result",
     "Sigma",
     "SigmaSettings",

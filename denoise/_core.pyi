@@ -38,8 +38,8 @@ class Denoiser:
         """Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.
 
         camera: "world_to_view" and "view_to_clip" as 16 floats in row-major order, "jitter" as (x, y), "world_motion"
-        as bool. lights: key, local, vector and size of each; the key ends the names of its arrays. settings: family to
-        setting to number. Shapes, dtypes and values were checked before."""
+        as bool; empty where there is none. lights: key, local, vector and size of each; the key ends the names of its
+        arrays. settings: family to setting to number. Shapes, dtypes and values were checked before."""
 
     def crosscheck(
         self,

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     DType = np.dtype[Any]
 
-FLOATS = (np.dtype(np.float16), np.dtype(np.float32))
+FLOAT32 = np.dtype(np.float32)
+FLOATS = (np.dtype(np.float16), FLOAT32)
 BYTES = (np.dtype(np.uint8),)
+BOOLS = (np.dtype(np.bool_),)
 
 # Older versions of NumPy refuse to export a read-only array instead of marking it.
 _EXPORTS_READ_ONLY = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
@@ -48,7 +50,10 @@ def float_dtype(name: str, dtype: Any) -> DType:
 
 def exportable(array: Array) -> Array:
     """The array itself, or a copy of it where DLPack cannot describe it: strides that are no multiple of the item size
-    (a field of a structured array), unaligned memory, and read-only arrays with NumPy before 2.1."""
+    (a field of a structured array), unaligned memory, and read-only arrays with NumPy before 2.1. Truth values are bytes,
+    for the native side."""
+    if array.dtype in BOOLS:
+        array = array.view(BYTES[0])
     flags = array.flags
     if not (flags.aligned and (flags.writeable or _EXPORTS_READ_ONLY)):
         return array.copy()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 from . import _core, arrays
 from .devices import Device, find_device
 from .errors import DenoiseError
-from .frame import INPUTS, SIGNALS, Frame, InputInfo, Light
-from .settings import ReblurSettings, Settings, SettingsT, SigmaSettings, did_you_mean
+from .frame import INPUTS, SIGNALS, Camera, Frame, InputInfo, Light
+from .settings import FrameSettings, ReblurSettings, ReferenceSettings, SettingsT, SigmaSettings, did_you_mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,6 +42,10 @@ class Result:
     shadow_history_length: Any = None  # at most max_stabilized_frames
     diffuse_hit_distance: Any = None  # (H, W) world units, denoised
     specular_hit_distance: Any = None
+    mean: Any = None  # (H, W, C), for one channel (H, W): of the signal of a Reference
+    variance: Any = None  # (H, W, C): of its samples, unbiased; inf where there are fewer than two
+    standard_error: Any = None  # (H, W, C): of its mean, the square root of variance / count
+    count: Any = None  # (H, W), float32: samples of equal weight that the mean is worth
 
 
 class Memory(NamedTuple):
@@ -62,7 +66,8 @@ class Denoiser(ABC):
     def __init__(self, families: Sequence[str], width: int, height: int, device: Device) -> None:
         self._width, self._height = width, height
         self._device = device
-        self._signals: tuple[str, ...] = ()  # of the frames so far; empty without history
+        self._signals: tuple[str, ...] = ()  # that there is a history of; empty without history
+        self._kept: tuple[str, ...] = ()  # of them, what a history must have to go on from
         self._busy = threading.Lock()
         self._owned = False  # by a Pipeline
         self._families = tuple(families)
@@ -73,8 +78,8 @@ class Denoiser(ABC):
 
     @property
     @abstractmethod
-    def members(self) -> tuple[FamilyDenoiser[Any], ...]:
-        """The denoisers of single families that this one consists of, whose settings can be changed between frames."""
+    def inputs(self) -> Mapping[str, InputInfo]:
+        """Name to what that input is, whether it is required, and what its absence costs."""
 
     @property
     def width(self) -> int:
@@ -92,57 +97,11 @@ class Denoiser(ABC):
         return self._device
 
     @property
-    def inputs(self) -> Mapping[str, InputInfo]:
-        """Name to what that input is, whether it is required, and what its absence costs."""
-        wanted = {"", *(signal for member in self.members for signal in member.SIGNALS)}
-        return {name: info for name, info in INPUTS.items() if info.signal in wanted}
-
-    @property
     def memory(self) -> Memory:
         """Bytes of images held at the current size."""
         with self._alone():
             permanent, transient = self._native.memory()
         return Memory(permanent, transient, permanent + transient)
-
-    def __call__(
-        self,
-        frame: Frame | None = None,
-        /,
-        *,
-        out: Result | Mapping[str, Array | Sequence[Array | None]] | None = None,
-        reset: bool = False,
-        **inputs: Any,
-    ) -> Result:
-        """Denoises a frame, given as a Frame or by the keywords of one.
-
-        out    arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
-               several lights: sequences of arrays
-        reset  True after a camera cut: history and motion are ignored, as in a fresh instance
-
-        The first frame decides whether diffuse, specular or both are denoised; others need reset=True. Lights may come
-        and go.
-
-        Raises TypeError and ValueError for wrong arguments and for settings that contradict each other, DenoiseError
-        while another thread uses the instance, or where it belongs to a Pipeline.
-        """
-        if frame is None:
-            frame = Frame(**inputs)
-        elif not isinstance(frame, Frame):
-            raise TypeError(f"frame: expected a Frame, got {type(frame).__name__}; arrays are given by keyword")
-        elif inputs:
-            raise TypeError(f"{', '.join(inputs)}: given beside a Frame; set it in the Frame")
-        if not isinstance(reset, bool):
-            raise TypeError(f"reset: expected True or False, got {type(reset).__name__}")
-        with self._alone():
-            slots, results, call = self._prepare(frame, out, reset)
-            self._native.denoise(*call)
-            self._signals = _signals(slots)
-        return Result(
-            **{
-                name: results[slot] if isinstance(slot, _Slot) else tuple(results[each] for each in slot)
-                for name, slot in slots.items()
-            }
-        )
 
     def resize(self, width: int, height: int) -> None:
         """Changes the size of the frames to come; the history is dropped."""
@@ -150,8 +109,7 @@ class Denoiser(ABC):
         with self._alone():
             self._native.resize(width, height)
             self._signals = ()
-            for denoiser in (self, *self.members):
-                denoiser._width, denoiser._height = width, height
+            self._width, self._height = width, height
 
     def save_state(self) -> dict[str, Any]:
         """The history, to go on from later, here or in another instance of the same size. Settings are left out."""
@@ -169,9 +127,12 @@ class Denoiser(ABC):
             raise ValueError(
                 f"state: expected one of {self._width} x {self._height}, got {state['width']} x {state['height']}"
             )
+        signals = tuple(state["signals"])
+        if signals and not {*self._kept} <= {*signals}:
+            raise ValueError(f"state: expected one of {' and '.join(self._kept)}, got {' and '.join(signals)}")
         with self._alone():
             self._native.load_state(state["native"])
-            self._signals = tuple(state["signals"])
+            self._signals = signals
 
     def timings(self) -> dict[str, float]:
         """Milliseconds of each pass in the last frame; empty before the first."""
@@ -200,10 +161,71 @@ class Denoiser(ABC):
         finally:
             self._busy.release()
 
+    @abstractmethod
+    def _numbers(self) -> dict[str, dict[str, float]]:
+        """The settings as the native side takes them."""
+
+    def _run(self, slots: _Slots, results: Mapping[_Slot, Array], call: _Call, signals: tuple[str, ...]) -> Result:
+        self._native.denoise(*call)
+        self._signals = signals
+        return Result(
+            **{
+                name: results[slot] if isinstance(slot, _Slot) else tuple(results[each] for each in slot)
+                for name, slot in slots.items()
+            }
+        )
+
+
+class FrameDenoiser(Denoiser):
+    """A denoiser of one family or of several, which takes frames."""
+
+    @property
+    @abstractmethod
+    def members(self) -> tuple[FamilyDenoiser[Any], ...]:
+        """The denoisers of single families that this one consists of, whose settings can be changed between frames."""
+
+    @property
+    def inputs(self) -> Mapping[str, InputInfo]:
+        """Name to what that input is, whether it is required, and what its absence costs."""
+        wanted = {"", *(signal for member in self.members for signal in member.SIGNALS)}
+        return {name: info for name, info in INPUTS.items() if info.signal in wanted}
+
+    def __call__(
+        self,
+        frame: Frame | None = None,
+        /,
+        *,
+        out: Result | Mapping[str, Array | Sequence[Array | None]] | None = None,
+        reset: bool = False,
+        **inputs: Any,
+    ) -> Result:
+        """Denoises a frame, given as a Frame or by the keywords of one.
+
+        out    arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
+               several lights: sequences of arrays
+        reset  True after a camera cut: history and motion are ignored, as in a fresh instance
+
+        The first frame decides whether diffuse, specular or both are denoised; others need reset=True. Lights may come
+        and go.
+
+        Raises TypeError and ValueError for wrong arguments and for settings that contradict each other, DenoiseError
+        while another thread uses the instance, or where it belongs to a Pipeline.
+        """
+        if frame is None:
+            frame = Frame(**inputs)
+        elif not isinstance(frame, Frame):
+            raise TypeError(f"frame: expected a Frame, got {type(frame).__name__}; arrays are given by keyword")
+        elif inputs:
+            raise TypeError(f"{', '.join(inputs)}: given beside a Frame; set it in the Frame")
+        with self._alone():
+            slots, results, call = self._prepare(frame, out, reset)
+            return self._run(slots, results, call, _signals(slots))
+
     def _prepare(
         self, frame: Frame, out: Result | Mapping[str, Any] | None = None, reset: bool = False
     ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
         """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
+        _check_reset(reset)
         given = frame.check(self._width, self._height, [member.SIGNALS for member in self.members])
         slots = {name: slot for member in self.members for name, slot in member._slots(frame, given).items()}
         signals = _signals(slots)
@@ -214,12 +236,6 @@ class Denoiser(ABC):
             )
         self._check_settings()
         results = _results(out, slots, given)
-        camera = {
-            "world_to_view": frame.camera.world_to_view.ravel().tolist(),
-            "view_to_clip": frame.camera.view_to_clip.ravel().tolist(),
-            "jitter": frame.camera.jitter,
-            "world_motion": frame.motion_space == "world",
-        }
         lights = frame.lights() if "shadow" in signals else {}
         return (
             slots,
@@ -227,7 +243,7 @@ class Denoiser(ABC):
             _Call(
                 given,
                 {slot.name: array for slot, array in results.items()},
-                camera,
+                {**_camera(frame.camera), "world_motion": frame.motion_space == "world"},
                 [(key, light.kind == "local", light.vector, light.size) for key, light in lights.items()],
                 self._numbers(),
                 reset,
@@ -243,13 +259,29 @@ class Denoiser(ABC):
             member.settings.check()
 
 
-class FamilyDenoiser(Denoiser, Generic[SettingsT]):
+class _WithSettings(Generic[SettingsT]):
+    """What has settings of a kind."""
+
+    _settings_type: type[SettingsT]
+
+    @property
+    def settings(self) -> SettingsT:
+        """The settings of the next frame."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SettingsT) -> None:
+        if not isinstance(settings, self._settings_type):
+            raise TypeError(f"settings: expected {self._settings_type.__name__}, got {type(settings).__name__}")
+        self._settings = settings
+
+
+class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
     """A denoiser of one family, with its settings."""
 
     FAMILY: ClassVar[str]
     SIGNALS: ClassVar[tuple[str, ...]]  # what it can denoise; a frame has at least one of them
     OUTPUTS: ClassVar[tuple[str, ...]]
-    _settings_type: type[SettingsT]
 
     def __init__(
         self,
@@ -275,17 +307,6 @@ class FamilyDenoiser(Denoiser, Generic[SettingsT]):
         self._dtype = None if dtype is None else arrays.float_dtype("dtype", dtype)
         self._outputs = _output_names(outputs, self.OUTPUTS)
         super().__init__([self.FAMILY], width, height, find_device(device))
-
-    @property
-    def settings(self) -> SettingsT:
-        """The settings of the next frame."""
-        return self._settings
-
-    @settings.setter
-    def settings(self, settings: SettingsT) -> None:
-        if not isinstance(settings, self._settings_type):
-            raise TypeError(f"settings: expected {self._settings_type.__name__}, got {type(settings).__name__}")
-        self._settings = settings
 
     @property
     def members(self) -> tuple[FamilyDenoiser[Any], ...]:
@@ -347,14 +368,14 @@ class Sigma(FamilyDenoiser[SigmaSettings]):
     _settings_type = SigmaSettings
 
 
-class Pipeline(Denoiser):
+class Pipeline(FrameDenoiser):
     """Several denoisers that work on the same frames and share what is done once for all: the guides are packed once.
 
     denoisers  of one size and device, with different signals. Each lends its settings, dtype and outputs; its history is
                dropped, and from now on it is called through the Pipeline only
 
     A frame has the inputs of all of them, and its Result what each would return, bit for bit. Settings of a frame (those
-    of `Settings`) must be the same for all.
+    of `FrameSettings`) must be the same for all.
 
     Raises TypeError for what is no denoiser of a family, and ValueError for denoisers that do not fit together.
     """
@@ -399,10 +420,16 @@ class Pipeline(Denoiser):
         """Its denoisers, whose settings can be changed between frames."""
         return self._denoisers
 
+    def resize(self, width: int, height: int) -> None:
+        """Changes the size of the frames to come; the history is dropped."""
+        super().resize(width, height)
+        for member in self.members:
+            member._width, member._height = self._width, self._height
+
     def _check_settings(self) -> None:
         super()._check_settings()
         first, *others = self._denoisers
-        for field in Settings.fields():
+        for field in FrameSettings.fields():
             value = getattr(first.settings, field.name)
             for other in others:
                 if (another := getattr(other.settings, field.name)) != value:
@@ -410,6 +437,122 @@ class Pipeline(Denoiser):
                         f"{field.name}: expected one value for the whole frame, "
                         f"got {value!r} of {type(first).__name__} and {another!r} of {type(other).__name__}"
                     )
+
+
+class Reference(_WithSettings[ReferenceSettings], Denoiser):
+    """The running mean of any signal, to judge everything else by, and how far it can be trusted.
+
+    Needs no guides. The mean is the arithmetic one up to max_accumulated_frames, by default without end and until 2^24
+    samples without a loss of precision, and exponential beyond. A sample with a channel that is not finite (or beyond
+    +-1e18, whose square would not be) is skipped: the pixel keeps what it has, and its count stays. What has no sample
+    yet is 0. It starts anew with reset=True, when a matrix of the camera changes in any bit (jitter may change: that is
+    what one averages over), and at the pixels of a mask.
+
+    Outputs: "variance" of the samples, "standard_error" of the mean, "count". Beyond the cap they go by the weights of
+    the exponential mean: the variance stays that of one sample, and the count is the number of samples of equal weight
+    whose mean would be as exact, which goes from 1 + cap to 1 + 2 cap. Its arguments are explained at
+    `__init__`.
+    """
+
+    FAMILY = "reference"
+    OUTPUTS = ("variance", "standard_error", "count")
+    _settings_type = ReferenceSettings
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        channels: int = 3,
+        device: str = "auto",
+        settings: ReferenceSettings | None = None,
+        dtype: npt.DTypeLike | None = "float32",
+        outputs: Sequence[str] = (),
+    ) -> None:
+        """
+        width, height  pixels, 1 to 16384
+        channels       of the signal, 1 to 16; one channel has the shape (H, W)
+        device         "auto", "cpu", or "cpu:BACKEND" for one of the backends of this machine
+        settings       kept, not copied: change it, or assign another, between frames
+        dtype          of the results but the count: np.float32, since a mean is soon finer than a step of float16;
+                       np.float16, or None for that of each frame's signal
+        outputs        what else to return: names of OUTPUTS
+
+        Raises TypeError and ValueError for wrong arguments, DeviceError for a device that cannot be used.
+        """
+        width, height = _side("width", width), _side("height", height)
+        self._channels = _integer("channels", channels, 16)
+        self.settings = ReferenceSettings() if settings is None else settings
+        self._dtype = None if dtype is None else arrays.float_dtype("dtype", dtype)
+        self._outputs = _output_names(outputs, self.OUTPUTS)
+        super().__init__([self.FAMILY], width, height, find_device(device))
+        self._kept = (f"{channels}-channel means", *(["their variance"] if {*self._outputs} - {"count"} else []))
+
+    @property
+    def inputs(self) -> Mapping[str, InputInfo]:
+        """Name to what that input is, whether it is required, and what its absence costs."""
+        signal = InputInfo("signal", (self._channels,), "anything to average; what is not finite is skipped")
+        mask = InputInfo(
+            "mask",
+            (1,),
+            "not 0 where a pixel starts anew",
+            "none does by itself",
+            dtypes=(*arrays.BOOLS, *arrays.BYTES),
+        )
+        return {"signal": signal, "mask": mask}
+
+    def __call__(
+        self,
+        signal: Array,
+        *,
+        camera: Camera | None = None,
+        mask: Array | None = None,
+        out: Result | Mapping[str, Array] | None = None,
+        reset: bool = False,
+    ) -> Result:
+        """Adds a sample to every pixel.
+
+        signal  (H, W, C), or (H, W) for one channel; float16 or float32
+        camera  None: as in the last frame, or none at all
+        mask    (H, W) bool or uint8: not 0 where a pixel starts anew, with this sample
+        out     arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated
+        reset   True: all pixels start anew
+
+        Raises TypeError and ValueError for wrong arguments, DenoiseError while another thread uses the instance.
+        """
+        with self._alone():
+            return self._run(*self._prepare(signal, camera, mask, out, reset), self._kept)
+
+    def _prepare(
+        self,
+        signal: Array,
+        camera: Camera | None = None,
+        mask: Array | None = None,
+        out: Result | Mapping[str, Any] | None = None,
+        reset: bool = False,
+    ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
+        """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
+        _check_reset(reset)
+        if camera is not None and not isinstance(camera, Camera):
+            raise TypeError(f"camera: expected a Camera or None, got {type(camera).__name__}")
+        given = {
+            name: self.inputs[name].check(name, array, self._width, self._height)
+            for name, array in {"signal": signal, "mask": mask}.items()
+            if name == "signal" or array is not None
+        }
+        size, dtype = (self._height, self._width), self._dtype or given["signal"].dtype
+        slots: _Slots = {
+            name: _Slot(name, name, size, arrays.FLOAT32, 0)
+            if name == "count"
+            else _Slot(name, name, given["signal"].shape, dtype, 0)
+            for name in ("mean", *self._outputs)
+        }
+        results = _results(out, slots, given)
+        outputs = {slot.name: array for slot, array in results.items()}
+        return slots, results, _Call(given, outputs, _camera(camera), [], self._numbers(), reset)
+
+    def _numbers(self) -> dict[str, dict[str, float]]:
+        return {self.FAMILY: self.settings.as_numbers()}
 
 
 class _Call(NamedTuple):
@@ -459,11 +602,32 @@ def _results(out: Result | Mapping[str, Any] | None, slots: _Slots, given: Mappi
     return results
 
 
+def _camera(camera: Camera | None) -> dict[str, Any]:
+    """A camera as the native side takes it; empty for none."""
+    if camera is None:
+        return {}
+    return {
+        "world_to_view": camera.world_to_view.ravel().tolist(),
+        "view_to_clip": camera.view_to_clip.ravel().tolist(),
+        "jitter": camera.jitter,
+        "world_motion": False,
+    }
+
+
+def _check_reset(reset: bool) -> None:
+    if not isinstance(reset, bool):
+        raise TypeError(f"reset: expected True or False, got {type(reset).__name__}")
+
+
 def _side(name: str, value: int) -> int:
+    return _integer(name, value, _LARGEST, " pixels")
+
+
+def _integer(name: str, value: int, largest: int, unit: str = "") -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if not 1 <= value <= _LARGEST:
-        raise ValueError(f"{name}: expected 1 to {_LARGEST} pixels, got {value!r}")
+    if not 1 <= value <= largest:
+        raise ValueError(f"{name}: expected 1 to {largest}{unit}, got {value!r}")
     return int(value)
 
 

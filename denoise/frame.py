@@ -241,6 +241,16 @@ class InputInfo:
         """The shapes it may have, in words."""
         return " or ".join(f"({height}, {width}{f', {c}' if c > 1 else ''})" for c in self.channels)
 
+    def check(self, spoken: str, array: Any, width: int, height: int) -> Array:
+        """The array, ready for the native side; `spoken` is its name in messages.
+
+        Raises TypeError for one of another library or of another dtype, ValueError for another shape. It looks at no
+        pixel."""
+        arrays.check_kind(spoken, array)
+        _check_shape(spoken, self, array.shape, width, height)
+        arrays.check_dtype(spoken, array, self.dtypes)
+        return arrays.exportable(array)
+
     def __str__(self) -> str:
         return f"{self.need}: {self.shapes()} {self.doc}." + (f" Without it {self.absence}." if self.absence else "")
 
@@ -384,10 +394,7 @@ class Frame:
                 if info.absence and primary not in given:
                     raise TypeError(f"{name}: given without {primary}, which it belongs to")
                 for spoken, key, array in self._planes(name, info):
-                    arrays.check_kind(spoken, array)
-                    _check_shape(spoken, info, array.shape, width, height)
-                    arrays.check_dtype(spoken, array, info.dtypes)
-                    checked[key] = arrays.exportable(array)
+                    checked[key] = info.check(spoken, array, width, height)
             elif name not in LOBES and not info.absence and (primary == name or primary in given):
                 raise TypeError(f"{name}: missing; it is {info}")
         if self.motion_space == "world" and "motion" in given and given["motion"].shape[2] != 3:

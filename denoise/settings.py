@@ -36,7 +36,7 @@ class Field:
         if self.type is bool:
             return "True or False"
         kind = "an integer" if self.type is int else "a number"
-        return f"{kind} in [{self.low:g}, {self.high:g}] {self.unit}".rstrip()
+        return f"{kind} in [{self.low:.8g}, {self.high:.8g}] {self.unit}".rstrip()
 
     def __str__(self) -> str:
         default = f"{self.default:g}" if self.type is float else repr(self.default)
@@ -86,31 +86,14 @@ def _choice(default: str, names: Any, doc: str) -> Any:
 
 @dataclasses.dataclass(kw_only=True, repr=False)
 class Settings:
-    """Settings of a frame, which every family has and the families of a Pipeline share.
+    """Settings of every denoiser.
 
     A value is checked when it is assigned: TypeError for a wrong type, ValueError out of range, AttributeError for an
     unknown name (TypeError for an unknown keyword). Rules between two settings are checked at construction and whenever
-    a frame is denoised, so that the order of assignments does not matter. Lengths marked m are multiplied by
-    `units_per_metre`; px are pixels of a picture of 1440 lines and scale with its height."""
+    a frame is denoised, so that the order of assignments does not matter."""
 
-    # A table, laid out by hand: name and type, default, range, unit, effect.
+    # Tables are laid out by hand: name and type, default, range, unit, effect.
     # fmt: off
-    sky_distance: float = _number(500_000, 1e-3, 1e30, "world units",
-        "A pixel whose view_z is at least this far, or not finite, is sky: not denoised, output 0.")
-    units_per_metre: float = _number(1, 1e-6, 1e6, "world units",
-        "World units in a metre: 1 for a scene in metres, 100 for one in centimetres.")
-    frame_time: float = _number(1 / 30, 1e-4, 10, "s",
-        "Time from frame to frame. Shorter: changes between two frames count as smaller, so the stabilised picture "
-        "and the history hold on to more frames. It is given, never measured: results do not depend on a clock.")
-    disocclusion_threshold: float = _number(0.01, 0.001, 0.2, "of depth",
-        "Depth difference beyond which the previous frame showed another surface. Larger: history survives more "
-        "easily, and ghosts do too.")
-    disocclusion_threshold_alternate: float = _number(0.05, 0.001, 0.2, "of depth",
-        "The threshold where disocclusion_threshold_mix is 1, and for strands thinner than a pixel.")
-    strand_material: int = _number(-1, -1, 255, "material id",
-        "Material of hair and grass, whose history is kept more leniently; -1: none.")
-    strand_thickness: float = _number(80e-6, 1e-6, 1, "m",
-        "Thickness of a strand of that material. Larger: the lenient treatment starts farther away.")
     split_screen: float = _number(0, 0, 1, "of the width",
         "Left part of the picture that shows the noisy input, for looking; 1: the input passes through.")
     # fmt: on
@@ -164,7 +147,34 @@ class Settings:
 
 
 @dataclasses.dataclass(kw_only=True, repr=False)
-class RadianceSettings(Settings):
+class FrameSettings(Settings):
+    """Settings of a frame, which the families of a Pipeline share.
+
+    Lengths marked m are multiplied by `units_per_metre`; px are pixels of a picture of 1440 lines and scale with its
+    height."""
+
+    # fmt: off
+    sky_distance: float = _number(500_000, 1e-3, 1e30, "world units",
+        "A pixel whose view_z is at least this far, or not finite, is sky: not denoised, output 0.")
+    units_per_metre: float = _number(1, 1e-6, 1e6, "world units",
+        "World units in a metre: 1 for a scene in metres, 100 for one in centimetres.")
+    frame_time: float = _number(1 / 30, 1e-4, 10, "s",
+        "Time from frame to frame. Shorter: changes between two frames count as smaller, so the stabilised picture "
+        "and the history hold on to more frames. It is given, never measured: results do not depend on a clock.")
+    disocclusion_threshold: float = _number(0.01, 0.001, 0.2, "of depth",
+        "Depth difference beyond which the previous frame showed another surface. Larger: history survives more "
+        "easily, and ghosts do too.")
+    disocclusion_threshold_alternate: float = _number(0.05, 0.001, 0.2, "of depth",
+        "The threshold where disocclusion_threshold_mix is 1, and for strands thinner than a pixel.")
+    strand_material: int = _number(-1, -1, 255, "material id",
+        "Material of hair and grass, whose history is kept more leniently; -1: none.")
+    strand_thickness: float = _number(80e-6, 1e-6, 1, "m",
+        "Thickness of a strand of that material. Larger: the lenient treatment starts farther away.")
+    # fmt: on
+
+
+@dataclasses.dataclass(kw_only=True, repr=False)
+class RadianceSettings(FrameSettings):
     """Settings of the families that denoise radiance."""
 
     # fmt: off
@@ -275,7 +285,7 @@ class ReblurSettings(RadianceSettings):
 
 
 @dataclasses.dataclass(kw_only=True, repr=False)
-class SigmaSettings(Settings):
+class SigmaSettings(FrameSettings):
     """Settings of SIGMA. The defaults suit 30 to 60 frames a second at one ray per pixel and light."""
 
     # fmt: off
@@ -290,7 +300,22 @@ class SigmaSettings(Settings):
     # fmt: on
 
 
-FAMILIES: dict[str, type[Settings]] = {"reblur": ReblurSettings, "sigma": SigmaSettings}
+@dataclasses.dataclass(kw_only=True, repr=False)
+class ReferenceSettings(Settings):
+    """Settings of the reference."""
+
+    # fmt: off
+    max_accumulated_frames: int = _number(2**24, 0, 2**24, "frames",
+        "Longest history: the mean is exact up to one sample more, and exponential beyond. The largest number, and the "
+        "default, is as good as no limit. Smaller: follows what changes, and keeps more noise; 0: the input passes.")
+    # fmt: on
+
+
+FAMILIES: dict[str, type[Settings]] = {
+    "reblur": ReblurSettings,
+    "sigma": SigmaSettings,
+    "reference": ReferenceSettings,
+}
 for _family in FAMILIES.values():  # help(ReblurSettings) shows the table
     _family.__doc__ = "\n".join([f"{_family.__doc__}\n", *map(str, _family.fields())])
 

@@ -53,6 +53,11 @@ struct Surface {
     Int packed;
 };
 
+// A value as the sum of two: what it rounds to, and the rest.
+struct FloatPair {
+    Float high, low;
+};
+
 template <class Format> struct Texel;
 template <> struct Texel<R8U> {
     using Value = Int;
@@ -77,6 +82,23 @@ template <> struct Texel<R32U> {
     DN_FN static Int load(const uint8_t* p) { return load_u32(p); }
     DN_FN static Int gather(const uint8_t* base, Int offset) { return gather_u32(base, offset); }
     DN_FN static void store(uint8_t* p, Int v) { store_u32(p, v); }
+};
+template <> struct Texel<R32F> {
+    using Value = Float;
+    DN_FN static Float load(const uint8_t* p) { return load_f32(p); }
+    DN_FN static Float gather(const uint8_t* base, Int offset) { return as_float(gather_u32(base, offset)); }
+    DN_FN static void store(uint8_t* p, Float v) { store_f32(p, v); }
+};
+template <> struct Texel<TwoFloats> {
+    using Value = FloatPair;
+    DN_FN static FloatPair open(const Texels& t) {
+        Int high, low;
+        split_words(t, high, low);
+        return {as_float(high), as_float(low)};
+    }
+    DN_FN static FloatPair load(const uint8_t* p) { return open(load_texels(p)); }
+    DN_FN static FloatPair gather(const uint8_t* base, Int offset) { return open(gather_texels(base, offset)); }
+    DN_FN static void store(uint8_t* p, const FloatPair& v) { store_words(p, as_int(v.high), as_int(v.low)); }
 };
 template <> struct Texel<RGBA16F> {
     using Value = Float4;

@@ -39,6 +39,7 @@ struct FrameConstants {
     float hit_distance_offset = 0, hit_distance_depth_scale = 0, hit_distance_roughness_scale = 0;  // see hit_distance_scale()
     int32_t world_motion = 0;  // the caller's motion is a step in world space instead of pixels
     int32_t history_valid = 0;                                                                      // 0 in the first frame and after a reset
+    int32_t camera_moved = 0;                                                                       // its matrices are not those of the previous frame, bit for bit
 };
 
 }  // namespace denoise

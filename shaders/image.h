@@ -31,6 +31,14 @@ struct R32U {
     static constexpr int bytes = 4;
     static constexpr const char* name = "R32U";
 };
+struct R32F {
+    static constexpr int bytes = 4;
+    static constexpr const char* name = "R32F";
+};
+struct TwoFloats {  // one value as the sum of two fp32: 48 bits of precision
+    static constexpr int bytes = 8;
+    static constexpr const char* name = "F32X2";
+};
 struct RGBA16F {  // a signal: Y, Co, Cg, hit distance
     static constexpr int bytes = 8;
     static constexpr const char* name = "RGBA16F";

@@ -11,6 +11,7 @@
 #include "reblur/spatial_filter.h"
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
+#include "reference/accumulate.h"
 #include "sigma/classify_shadow.h"
 #include "sigma/estimate_penumbra.h"
 #include "sigma/filter_shadow.h"
@@ -33,6 +34,7 @@
     PASS(spread_softness,          SpreadSoftnessArgs,         SpreadSoftness)                                                            \
     PASS(estimate_penumbra,        EstimatePenumbraArgs,       EstimatePenumbra<1, false>, EstimatePenumbra<lights_per_pass, false>, EstimatePenumbra<1, true>) \
     PASS(filter_shadow,            FilterShadowArgs,           FilterShadow<1, false>, FilterShadow<lights_per_pass, false>, FilterShadow<1, true>) \
+    PASS(reference_accumulate,     ReferenceAccumulateArgs,    ReferenceAccumulate)                                                        \
     PASS(probe,                    ProbeArgs,                  Probe)
 // clang-format on
 

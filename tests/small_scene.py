@@ -129,6 +129,18 @@ def shadows(index: int, width: int = 83, height: int = 45, dtype: Any = np.float
     return {**frame, **{name: [light[k] for light in lights] for k, name in enumerate(keywords)}}
 
 
+def signal(index: int, width: int = 83, height: int = 45, channels: int = 5) -> dict[str, Any]:
+    """The arguments of frame `index` for a Reference: noise with samples that are no numbers, and a mask. The camera
+    moves at frame 3."""
+    random = np.random.default_rng([index, 2])
+    noise = random.exponential(size=(height, width, channels)).astype(np.float32)
+    noise[random.random((height, width)) < 0.1, index % channels] = np.nan
+    mask = random.random((height, width)) < 0.1
+    return {"signal": noise, "mask": mask, "camera": camera(int(index >= 3), width, height)}
+
+
 def native(denoiser: Any, keywords: dict[str, Any]) -> Any:
     """A frame as the native module takes it, with the settings of the denoiser and new arrays for the results."""
+    if isinstance(denoiser, dn.Reference):
+        return denoiser._prepare(**keywords)[-1]
     return denoiser._prepare(dn.Frame(**keywords))[-1]

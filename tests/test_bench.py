@@ -102,6 +102,14 @@ def test_passes_of_shadows(tmp_path: Path) -> None:
     assert any(name.endswith(".0") for name in together)
 
 
+def test_passes_of_the_running_mean(tmp_path: Path) -> None:
+    found = run(tmp_path, *PASSES, "--signals", "signal")
+    assert found["setup"]["signals"] == "signal"
+    row = found["rows"]["reference_accumulate"]
+    # The sample in fp16; mean and error in fp32; in and out: count, and mean and spread of each channel.
+    assert row["bytes_per_pixel"] == 6 + 24 + 2 * (4 + 24 + 24)
+
+
 @pytest.mark.parametrize("soft", [0.1, 0.25, 0.6, 1.0])
 def test_shadows_are_as_soft_as_asked_for(soft: float) -> None:
     frame = frames.make_frames(1920, 64, "static", ("shadow",), 1, lights=2, soft=soft)[0]

@@ -91,7 +91,8 @@ def frames_as_text(denoiser: Any, frames: Iterable[dict[str, Any]]) -> bytes:
 
 def crosschecks(output: bytes) -> list[dict[str, Any]]:
     """The answer of that program, as `_core.Denoiser.crosscheck` gives it."""
-    sizes = {"R8U": 1, "R16U": 2, "R16F": 2, "RGBA16F": 8, "GUIDE64": 8, "R32U": 4, "f16": 2, "f32": 4}
+    sizes = {"R8U": 1, "R16U": 2, "R16F": 2, "R32U": 4, "R32F": 4, "F32X2": 8, "RGBA16F": 8, "GUIDE64": 8}
+    sizes |= {"f16": 2, "f32": 4}
     entries, at = [], 0
     while at < len(output):
         end = output.index(b"\n", at)
@@ -124,6 +125,7 @@ def test_neon_passes_agree_with_scalar_code(tmp_path: Path) -> None:
     cases = {
         "reblur": (dn.Reblur(83, 45, settings=reblur), small_scene.inputs),
         "sigma": (dn.Sigma(83, 45), small_scene.shadows),
+        "reference": (dn.Reference(83, 45, channels=5, outputs=dn.Reference.OUTPUTS), small_scene.signal),
     }
     for family, (denoiser, frame) in cases.items():
         command = [emulator, str(folder / "denoise_crosscheck"), "83", "45", "scalar", "neon", family]

@@ -59,10 +59,21 @@ def test_results_are_those_of_its_denoisers() -> None:
     passes = [name for name, _ in pipeline._native.timings()]
     assert passes.count("pack_guides") == passes.count("classify_tiles") == 1
     assert {name for d in alone for name in d.timings()} == set(passes) == set(pipeline.timings())
-    assert pipeline.memory.permanent < sum(denoiser.memory.permanent for denoiser in alone)
+    assert pipeline.memory.total < sum(denoiser.memory.total for denoiser in alone)
     page = pipeline.describe()
     assert page.count("pack_guides") == 1
     assert all(name in page for name in passes)
+
+
+def test_guides_are_kept_for_those_who_need_them() -> None:
+    """SIGMA reads the guides of its frame, ReBLUR those of the last one and the tiles, too."""
+    alone, beside = sigma(), dn.Pipeline([sigma(), reblur()])
+    for index in range(2):
+        alone(**frame(index))
+        beside(**frame(index))
+    assert not any("guide" in name or "material" in name for name in alone.save_state()["native"])
+    assert "classify_tiles" not in alone.timings()
+    assert {"guide.0", "guide.1", "material.0", "material.1"} <= beside.save_state()["native"].keys()
 
 
 def test_the_order_does_not_matter() -> None:

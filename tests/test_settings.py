@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from denoise import ReblurSettings, SigmaSettings
+from denoise import ReblurSettings, ReferenceSettings, SigmaSettings
 from denoise import settings as page
 
 FIELDS = ReblurSettings.fields()
@@ -29,10 +29,12 @@ def by_name(fields: list[page.Field]) -> Any:
 
 
 def test_the_page_is_complete() -> None:
-    assert list(page.FAMILIES.items()) == [("reblur", ReblurSettings), ("sigma", SigmaSettings)]
+    families = {"reblur": ReblurSettings, "sigma": SigmaSettings, "reference": ReferenceSettings}
+    assert families == page.FAMILIES
     assert len(NUMBERS) + len(SWITCHES) + len(CHOICES) == len(FIELDS)
     for family in page.FAMILIES.values():  # what all share comes first
-        assert family.fields()[: len(page.Settings.fields())] == page.Settings.fields()
+        shared = page.FrameSettings if issubclass(family, page.FrameSettings) else page.Settings
+        assert family.fields()[: len(shared.fields())] == shared.fields()
     assert "camera_attached_material" not in {f.name for f in SigmaSettings.fields()}
 
 

@@ -72,6 +72,7 @@ PASSES = {
     "temporal_accumulation": Tolerance(2, 0.01),  # looks up another texel where a projection lands on the border of two
     "resolve": Tolerance(1, 0.001),
     "sigma_resolve": Tolerance(1, 0.001),
+    "reference_accumulate": Tolerance(2.0**-10),  # eight steps of fp32
 }
 
 
@@ -117,6 +118,10 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
             return {**{f"texel {k}": word >> 2 * k & 3 for k in range(4)}, "cubic": word >> 8}
         case "R16F":
             return {"value": np.frombuffer(data, np.float16).reshape(size)}
+        case "R32F":
+            return {"value": np.frombuffer(data, np.float32).reshape(size)}
+        case "F32X2":  # the value is the sum
+            return {"value": np.frombuffer(data, np.float32).reshape(*size, 2).sum(-1, np.float64)}
         case "RGBA16F":
             return {"signal": np.frombuffer(data, np.float16).reshape(*size, 4)}
         case "GUIDE64":

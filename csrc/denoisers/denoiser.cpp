@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "reblur.h"
+#include "reference.h"
 #include "sigma.h"
 
 namespace denoise {
@@ -13,7 +14,8 @@ namespace {
 std::unique_ptr<Family> make_family(const std::string& name) {
     if (name == "reblur") return std::make_unique<Reblur>();
     if (name == "sigma") return std::make_unique<Sigma>();
-    throw std::invalid_argument("family: expected 'reblur' or 'sigma', got '" + name + "'");
+    if (name == "reference") return std::make_unique<Reference>();
+    throw std::invalid_argument("family: expected 'reblur', 'sigma' or 'reference', got '" + name + "'");
 }
 
 }  // namespace
@@ -30,9 +32,9 @@ bool Denoiser::set(const std::string& family, const std::string& setting, double
 
 FrameConstants Denoiser::constants(const FrameInput& input) const {
     const bool fresh = input.reset || !memory_.started;
-    const Camera& previous = fresh ? input.camera : memory_.previous;
-    const Settings& s = settings_;
-    FrameConstants f = frame_constants(input.camera, previous, width_, height_);
+    const Camera camera = input.camera.value_or(memory_.previous), previous = fresh ? camera : memory_.previous;
+    const FrameSettings& s = settings_;
+    FrameConstants f = frame_constants(camera, previous, width_, height_);
     f.frame_index = fresh ? 0 : memory_.frame_index;
     f.history_valid = fresh ? 0 : 1;
     f.world_motion = input.world_motion;
@@ -40,7 +42,7 @@ FrameConstants Denoiser::constants(const FrameInput& input) const {
     f.sky_distance = s.sky_distance;
     f.frame_rate_scale = std::max(1 / (30 * s.frame_time), 1.f);
     f.split_screen = s.split_screen;
-    const float jitter_slack = (1 + jitter_step(input.camera, previous)) * f.inv_height;
+    const float jitter_slack = (1 + jitter_step(camera, previous)) * f.inv_height;
     f.disocclusion_threshold = s.disocclusion_threshold + jitter_slack;
     f.disocclusion_threshold_alternate = s.disocclusion_threshold_alternate + jitter_slack;
     f.strand_material = s.strand_material;
@@ -49,27 +51,43 @@ FrameConstants Denoiser::constants(const FrameInput& input) const {
     return f;
 }
 
+Needs Denoiser::needs() const {
+    Needs all;
+    for (const auto& family : families_) {
+        const Needs n = family->needs();
+        all = {all.guides || n.guides, all.previous || n.previous, all.tiles || n.tiles};
+    }
+    return all;
+}
+
 Guides Denoiser::pack_guides() {
     Graph& g = graph_;
-    const Array material_id = g.input("material_id");
+    const Needs needed = needs();
     Guides guides;
+    if (!needed.guides) return guides;
     guides.view_z = g.input("view_z");
     guides.motion = g.input("motion");
     guides.threshold_mix = g.input("disocclusion_threshold_mix");
-    guides.guide = g.history<Guide>("guide");
-    guides.tiles = g.transient<R8U>("tiles", (width_ + tile_size - 1) / tile_size, (height_ + tile_size - 1) / tile_size);
-    if (material_id.present()) {
+    const Array material_id = g.input("material_id");
+    if (needed.previous) {
+        const auto both = g.history<Guide>("guide");
+        guides.guide = both.current, guides.prev_guide = both.previous;
+    } else {
+        guides.guide = g.transient<Guide>("guide");
+    }
+    if (material_id.present() && needed.previous) {
         const auto both = g.history<R8U>("material");
         guides.material = both.current;
         if (both.valid) guides.prev_material = both.previous;
+    } else if (material_id.present()) {
+        guides.material = g.transient<R8U>("material");
     }
-    g.run<Pass::pack_guides>({.view_z = guides.view_z,
-                              .normal = g.input("normal"),
-                              .roughness = g.input("roughness"),
-                              .material_id = material_id,
-                              .guide = guides.guide.current,
-                              .material = guides.material});
-    g.run<Pass::classify_tiles>({.guide = guides.guide.current, .tiles = guides.tiles});
+    g.run<Pass::pack_guides>(
+        {.view_z = guides.view_z, .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guides.guide, .material = guides.material});
+    if (needed.tiles) {
+        guides.tiles = g.transient<R8U>("tiles", (width_ + tile_size - 1) / tile_size, (height_ + tile_size - 1) / tile_size);
+        g.run<Pass::classify_tiles>({.guide = guides.guide, .tiles = guides.tiles});
+    }
     return guides;
 }
 
@@ -96,7 +114,7 @@ std::vector<Crosscheck> Denoiser::crosscheck(const FrameInput& input, Backend& o
 }
 
 void Denoiser::remember(const FrameInput& input) {
-    memory_.previous = input.camera;
+    if (input.camera) memory_.previous = *input.camera;
     memory_.frame_index = frame_.frame_index + 1;
     memory_.started = 1;
 }
@@ -104,8 +122,9 @@ void Denoiser::remember(const FrameInput& input) {
 std::string Denoiser::describe() {
     if (!described_) {
         FrameInput frame;
-        frame.inputs = {
-            {"view_z", {.channels = 1, .type = ArrayType::f16}}, {"normal", {.channels = 3, .type = ArrayType::f16}}, {"motion", {.channels = 3, .type = ArrayType::f16}}};
+        if (needs().guides)
+            frame.inputs = {
+                {"view_z", {.channels = 1, .type = ArrayType::f16}}, {"normal", {.channels = 3, .type = ArrayType::f16}}, {"motion", {.channels = 3, .type = ArrayType::f16}}};
         for (const auto& family : families_) family->example(frame);
         for (auto* arrays : {&frame.inputs, &frame.outputs})
             for (auto& [name, array] : *arrays) array.width = width_, array.height = height_;

@@ -4,6 +4,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,18 +25,23 @@ struct Light {
 
 struct FrameInput {
     std::map<std::string, Array> inputs, outputs;  // by the names of the Python API
-    Camera camera;
+    std::optional<Camera> camera;                  // absent: it stands still
     std::vector<Light> lights;
     bool world_motion = false;  // motion is a world-space displacement instead of pixels
     bool reset = false;         // a cut: forget history, previous camera and frame count
 };
 
-// What every family reads, declared and packed once a frame.
+// What families share, declared and packed once a frame: as much of it as one of them needs.
 struct Guides {
     Array view_z, motion, threshold_mix;  // the caller's; the last two may be absent
-    History<Guide> guide{};
+    Image<Guide> guide, prev_guide;
     Image<R8U> tiles;                    // see classify_tiles.h
     Image<R8U> material, prev_material;  // absent without the caller's material ids; prev_ also where the last frame had none
+};
+struct Needs {
+    bool guides = false;    // of this frame
+    bool previous = false;  // and of the last one
+    bool tiles = false;
 };
 
 // A family of denoisers: its settings and its part of the page.
@@ -43,6 +49,7 @@ class Family {
    public:
     virtual ~Family() = default;
     virtual std::string name() const = 0;
+    virtual Needs needs() const = 0;
     virtual bool set(const std::string& setting, double value) = 0;  // false if there is no such setting
     virtual void constants(FrameConstants&) const {}                 // the frame's constants that are this family's to fill in
     virtual void page(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides) = 0;
@@ -74,12 +81,13 @@ class Denoiser {
     };
     void write_page(const FrameInput& input);
     FrameConstants constants(const FrameInput& input) const;
+    Needs needs() const;
     Guides pack_guides();
     void remember(const FrameInput& input);
 
     Graph graph_;
     int width_, height_;
-    Settings settings_;
+    FrameSettings settings_;
     std::vector<std::unique_ptr<Family>> families_;
     Memory memory_;
     FrameConstants frame_;

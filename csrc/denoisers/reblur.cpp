@@ -65,7 +65,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
     const Signals signals = lobes.size() == 2 ? Signals::both : (lobes[0].lobe == Lobe::diffuse ? Signals::diffuse : Signals::specular);
     const Variant variants[] = {{0, "diffuse"}, {1, "specular"}, {2, "both"}};
 
-    const auto& [view_z, motion, threshold_mix, guide, tiles, material, prev_material] = guides;
+    const auto& [view_z, motion, threshold_mix, guide, prev_guide, tiles, material, prev_material] = guides;
 
     // Per lobe: images that live across passes
     struct LobeImages {
@@ -88,14 +88,13 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
         i.factor = g.input(specular ? "specular_albedo" : "albedo");
         i.frames = g.history<R8U>(page.with("_frames"));
         i.signal = g.transient<RGBA16F>(page.with("_packed"));
-        g.run<Pass::pack_signal>(page.label(),
-                                 {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide.current, .signal = i.signal, .lobe = page.lobe});
+        g.run<Pass::pack_signal>(page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .lobe = page.lobe});
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
             g.run<Pass::reconstruct_hit_distance>(
                 page.variant(),
-                {.tiles = tiles, .guide = guide.current, .signal = i.signal, .out = completed, .reach = s.hit_distance_reconstruction, .plane_sensitivity = s.plane_sensitivity});
+                {.tiles = tiles, .guide = guide, .signal = i.signal, .out = completed, .reach = s.hit_distance_reconstruction, .plane_sensitivity = s.plane_sensitivity});
             i.signal = completed;
         }
 
@@ -109,10 +108,10 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                 tracking_history = g.history<R16F>("tracking_history");
             }
             g.run<Pass::prepass>(page.variant(), {.tiles = tiles,
-                                                  .guide = guide.current,
+                                                  .guide = guide,
                                                   .material = material,
                                                   .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
-                                                  .prev_guide = guide.previous,
+                                                  .prev_guide = prev_guide,
                                                   .motion = motion,
                                                   .view_z = view_z,
                                                   .signal = i.signal,
@@ -138,8 +137,8 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
 
     const LobeImages &d = images[0], &sp = images[1];
     g.run<Pass::temporal_accumulation>(variants[int(signals)], {.tiles = tiles,
-                                                                .guide = guide.current,
-                                                                .prev_guide = guide.previous,
+                                                                .guide = guide,
+                                                                .prev_guide = prev_guide,
                                                                 .material = material,
                                                                 .prev_material = prev_material,
                                                                 .motion = motion,
@@ -181,7 +180,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
         const bool specular = page.lobe == Lobe::specular;
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
         g.run<Pass::history_fix>(page.variant(), {.tiles = tiles,
-                                                  .guide = guide.current,
+                                                  .guide = guide,
                                                   .material = material,
                                                   .frames = i.frames.current,
                                                   .signal = i.signal,
@@ -202,7 +201,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                   .min_material = min_material(page.lobe),
                                                   .anti_firefly = s.anti_firefly});
         SpatialFilterArgs filter{.tiles = tiles,
-                                 .guide = guide.current,
+                                 .guide = guide,
                                  .material = material,
                                  .frames = i.frames.current,
                                  .max_radius = max_radius,
@@ -226,7 +225,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
             const auto stabilized = g.history<R16F>(page.with("_stabilized"));
             luma = stabilized.current;
             g.run<Pass::stabilize>(page.variant(), {.tiles = tiles,
-                                                    .guide = guide.current,
+                                                    .guide = guide,
                                                     .material = material,
                                                     .motion = specular ? Array{} : motion,
                                                     .view_z = specular ? Array{} : view_z,
@@ -245,7 +244,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                     .history_valid = f.history_valid && stabilized.valid,
                                                     .convergence = convergence});
         }
-        g.run<Pass::resolve>(page.label(), {.guide = guide.current,
+        g.run<Pass::resolve>(page.label(), {.guide = guide,
                                             .signal = i.slow,
                                             .luma = luma,
                                             .frames = i.frames.current,

@@ -55,7 +55,7 @@ void Sigma::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
 void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides, const std::vector<const Light*>& lights, bool tint) {
     const SigmaSettings& s = settings_;
     const bool remembers = s.max_stabilized_frames > 0;
-    EstimatePenumbraArgs estimate{.guide = guides.guide.current,
+    EstimatePenumbraArgs estimate{.guide = guides.guide,
                                   .material = guides.material,
                                   .motion = guides.motion,
                                   .view_z = guides.view_z,
@@ -63,7 +63,7 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                   .count = int(lights.size()),
                                   .plane_sensitivity = s.plane_sensitivity,
                                   .max_radius = s.max_blur_radius * radius_scale(f.height)};
-    FilterShadowArgs filter{.guide = guides.guide.current, .count = estimate.count, .plane_sensitivity = s.plane_sensitivity, .max_radius = estimate.max_radius};
+    FilterShadowArgs filter{.guide = guides.guide, .count = estimate.count, .plane_sensitivity = s.plane_sensitivity, .max_radius = estimate.max_radius};
     filter.max_frames = float(s.max_stabilized_frames);
     rotate(estimate.rotation, f.frame_index, 0.57735027);
     rotate(filter.rotation, f.frame_index, 0.70710678);
@@ -75,8 +75,8 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
         const auto of_light = [&](const char* name) { return std::string(name) + "." + key; };
         const Array distance = g.input(of_light("occluder_distance")), translucency = tint ? g.input(of_light("translucency")) : Array{};
         const auto tiles = g.transient<R16U>(of_light("mixed_tiles"), tiles_x, tiles_y), spread = g.transient<R16U>(of_light("soft_tiles"), tiles_x, tiles_y);
-        const ShadowLight light = in_view(*lights[k], input.camera, f);
-        g.run<Pass::classify_shadow>({0, key}, {.occluder_distance = distance, .view_z = guides.view_z, .translucency = translucency, .tiles = tiles, .light = light});
+        const ShadowLight light = in_view(*lights[k], *input.camera, f);
+        g.run<Pass::classify_shadow>({0, key}, {.occluder_distance = distance, .translucency = translucency, .tiles = tiles});
         g.run<Pass::spread_softness>({0, key}, {.tiles = tiles, .spread = spread});
 
         estimate.light[k] = filter.light[k] = light;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace denoise {
 namespace {
@@ -64,6 +65,8 @@ FrameConstants frame_constants(const Camera& current, const Camera& previous, in
     f.height = height;
     f.inv_width = 1.f / float(width);
     f.inv_height = 1.f / float(height);
+    f.camera_moved = std::memcmp(current.world_to_view, previous.world_to_view, sizeof current.world_to_view) != 0 ||
+                     std::memcmp(current.view_to_clip, previous.view_to_clip, sizeof current.view_to_clip) != 0;
     f.orthographic = now.orthographic ? 1.f : 0.f;
     unprojection(now, f.unproject);
     unprojection(before, f.prev_unproject);

@@ -45,12 +45,13 @@ FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outp
     FrameInput frame;
     frame.inputs = borrow(inputs, keep);
     frame.outputs = borrow(outputs, keep);
-    matrix(camera["world_to_view"], frame.camera.world_to_view);
-    matrix(camera["view_to_clip"], frame.camera.view_to_clip);
-    const auto jitter = camera["jitter"].cast<std::pair<double, double>>();
-    frame.camera.jitter[0] = jitter.first;
-    frame.camera.jitter[1] = jitter.second;
-    frame.world_motion = camera["world_motion"].cast<bool>();
+    if (!camera.empty()) {
+        Camera& c = frame.camera.emplace();
+        matrix(camera["world_to_view"], c.world_to_view);
+        matrix(camera["view_to_clip"], c.view_to_clip);
+        std::tie(c.jitter[0], c.jitter[1]) = camera["jitter"].cast<std::pair<double, double>>();
+        frame.world_motion = camera["world_motion"].cast<bool>();
+    }
     frame.reset = reset;
     for (const py::handle light : lights) {
         const auto [key, local, vector, size] = light.cast<std::tuple<std::string, bool, std::array<double, 3>, float>>();
@@ -151,7 +152,7 @@ PYBIND11_MODULE(_core, m) {
         .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a,
              "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.\n\n"
              "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
-             "bool. lights: (key, local, (x, y, z), size) each. settings: family to setting to number. Arguments were checked before:\n"
+             "bool; empty where there is none. lights: (key, local, (x, y, z), size) each. settings: family to setting to number. Arguments were checked before:\n"
              "nothing is read or written here that does not fit.")
         .def("crosscheck", &crosscheck_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "backend"_a,
              "Denoises one frame like `denoise` and runs every pass on `backend` too, from the same inputs, for tests.\n\n"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the C++ structs of all settings from denoise/settings.py, where they are said once. Run by the build.
 
-`Settings` holds those of a frame, which all families share; the struct of a family, its own."""
+`FrameSettings` holds those of a frame, which families share; the struct of a family, its own."""
 
 import importlib.util
 import sys
@@ -47,9 +47,9 @@ def main() -> None:
     """generate.py SETTINGS.PY OUTPUT.H"""
     source, target = map(Path, sys.argv[1:])
     settings = load_settings(source)
-    shared = settings.Settings.fields()
+    shared = settings.FrameSettings.fields()
     families = [(cls.__name__, [f for f in cls.fields() if f not in shared]) for cls in settings.FAMILIES.values()]
-    structs = "\n\n".join(struct(name, fields) for name, fields in [("Settings", shared), *families])
+    structs = "\n\n".join(struct(name, fields) for name, fields in [("FrameSettings", shared), *families])
     target.write_text(
         "// Generated from denoise/settings.py by csrc/settings/generate.py; meanings and ranges are there.\n"
         "#pragma once\n#include <cstdint>\n#include <string_view>\n\n"

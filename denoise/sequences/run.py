@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from denoise.denoiser import Denoiser, FamilyDenoiser, Pipeline, Reblur, Sigma
+from denoise.denoiser import FamilyDenoiser, FrameDenoiser, Pipeline, Reblur, Sigma
 from denoise.frame import SIGNALS
-from denoise.settings import FAMILIES, Field, Settings, did_you_mean
+from denoise.settings import FAMILIES, Field, FrameSettings, did_you_mean
 
 from .npz import NpzFrames, content_digest, frame_path, open_sequence, read_arrays, write_arrays, write_json
 from .sequence import (
@@ -136,7 +136,7 @@ def create(
     meta: Mapping[str, Any],
     device: str = "auto",
     settings: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Denoiser:
+) -> FrameDenoiser:
     """A denoiser by its name, or a Pipeline of several, for the size and frame rate of a sequence, with float16 results.
 
     settings  denoiser -> setting -> value; denoisers that are not among `names` may be there, too
@@ -187,7 +187,7 @@ def parse_settings(assignments: Iterable[str], names: Iterable[str]) -> dict[str
     Settings that a frame has only one of are for all of them, unless a denoiser is named. ValueError for a key that none
     has, or that several have for themselves and no denoiser is named, and for a value that is not allowed.
     """
-    shared = {field.name for field in Settings.fields()}
+    shared = {field.name for field in FrameSettings.fields()}
     fields = {name: {field.name: field for field in FAMILIES[name].fields()} for name in names}
     parsed: dict[str, dict[str, Any]] = {name: {} for name in fields}
     for assignment in assignments:
@@ -224,7 +224,7 @@ def _parse_value(field: Field, text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def denoise_frame(denoiser: Denoiser, inputs: Mapping[str, Any]) -> tuple[Arrays, float]:
+def denoise_frame(denoiser: FrameDenoiser, inputs: Mapping[str, Any]) -> tuple[Arrays, float]:
     """One frame, by the keywords of `frame_inputs`: the signals as the format calls them, and the milliseconds it took."""
     began = perf_counter()
     result = denoiser(**inputs)

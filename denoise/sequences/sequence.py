@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from denoise.errors import DenoiseError
 from denoise.frame import INPUTS as FRAME_INPUTS
 from denoise.frame import SIGNALS, Camera, Light
-from denoise.settings import Settings
+from denoise.settings import FrameSettings
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -254,7 +254,7 @@ def _light(meta: Mapping[str, Any], light: str, index: int) -> Light:
 
 def frame_settings(meta: Mapping[str, Any]) -> dict[str, float]:
     """Settings that a sequence implies, for any denoiser: frame_time [s] and sky_distance [world units]."""
-    sky_distance = min(float(meta.get("view_z_sky", inf)), Settings.sky_distance)
+    sky_distance = min(float(meta.get("view_z_sky", inf)), FrameSettings.sky_distance)
     return {"frame_time": 1 / meta.get("fps", 30), "sky_distance": sky_distance}
 
 

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Classify shadow: finds the 16x16 tiles in which one light is neither wholly blocked nor wholly free, and how wide their penumbrae are.
+// Classify shadow: finds the 16x16 tiles in which one light is neither wholly blocked nor wholly free, and how far their occluders are.
 #pragma once
 #include "shadow.h"
 
 namespace denoise {
 struct ClassifyShadowArgs {
-    Array occluder_distance, view_z;  // in
-    Array translucency;               // in, may be absent
-    Image<R16U> tiles;                // out, one texel a tile: 255 = mixed, and the widest penumbra in pixels above it
-    ShadowLight light;
-    template <class V> void io(V& v) { v.in(occluder_distance), v.in(view_z), v.in(translucency), v.out(tiles); }
+    Array occluder_distance;  // in
+    Array translucency;       // in, may be absent
+    Image<R16U> tiles;        // out, one texel a tile: 255 = mixed, and the code of the farthest occluder above it
+    template <class V> void io(V& v) { v.in(occluder_distance), v.in(translucency), v.out(tiles); }
 };
 struct SpreadSoftnessArgs {
     Image<R16U> tiles;   // in
-    Image<R16U> spread;  // out: weighted mean of mixed tiles around, and the widest penumbra among them
+    Image<R16U> spread;  // out: weighted mean of mixed tiles around, and the farthest occluder among them
     template <class V> void io(V& v) { v.in(tiles), v.out(spread); }
 };
 }  // namespace denoise
@@ -26,23 +25,19 @@ struct ClassifyShadow {
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& tile, const Tile&) {
         const Int left = tile.x * Int(shadow_tile), top(tile.y * shadow_tile);
         Mask some_lit(false), some_blocked(false);
-        Float widest(0.f);
+        Float farthest(0.f);
         for (int y = 0; y < shadow_tile; y++)
             for (int x = 0; x < shadow_tile; x++) {
                 const Int px = left + Int(x), py = top + Int(y);
                 const Mask inside = px < Int(frame.width) && py < Int(frame.height);
-                const Float z = abs(read_at(a.view_z, px, py)), distance = occluder_distance(read_at(a.occluder_distance, px, py));
-                const Mask surface = inside && is_surface(frame, z);
-                const Float u = (to_float(px) + Float(0.5f)) * Float(frame.inv_width), v = (to_float(py) + Float(0.5f)) * Float(frame.inv_height);
-                const Float width = penumbra_px(frame, a.light, distance, view_position(frame, u, v, z), surface);
-                const Mask blocked = width > Float(away) && width < Float(lit);
-                some_lit = some_lit || width >= Float(lit);
+                const Float distance = occluder_distance(read_at(a.occluder_distance, px, py));
+                const Mask blocked = inside && distance > Float(0.f) && distance < Float(lit_distance);
+                some_lit = some_lit || (inside && distance >= Float(lit_distance));
                 some_blocked = some_blocked || blocked;
-                if (a.translucency.present()) some_lit = some_lit || blocked;  // what passes the occluder may be noisy
-                widest = max(widest, select(blocked, width, Float(0.f)));
+                farthest = max(farthest, select(blocked, distance, Float(0.f)));
             }
-        const Int width = min(to_int(min(widest, Float(255.f)) + Float(0.99f)), Int(255));
-        store(a.tiles, tile, select(some_lit && some_blocked, Int(255), Int(0)) | shift_left(width, 8));
+        if (a.translucency.present()) some_lit = some_lit || some_blocked;  // what passes the occluders may be noisy
+        store(a.tiles, tile, select(some_lit && some_blocked, Int(255), Int(0)) | shift_left(encode_distance(farthest), 8));
     }
 };
 
@@ -51,14 +46,14 @@ struct SpreadSoftness {
     using Args = SpreadSoftnessArgs;
     static constexpr int planes = 0, halo = 0;
     DN_FN static void shade(const Args& a, const FrameConstants&, const Pixel& tile, const Tile&) {
-        Int sum(0), widest(0);
+        Int sum(0), farthest(0);
         for (int y = -1; y <= 1; y++)
             for (int x = -1; x <= 1; x++) {
                 const Int word = fetch(a.tiles, tile, x, y), soft = word & Int(255);
                 sum = sum + soft * Int((2 - x * x) * (2 - y * y));  // 4, 2, 1 of 16
-                widest = max(widest, select(soft > Int(0), shift_right(word, 8), Int(0)));
+                farthest = max(farthest, select(soft > Int(0), shift_right(word, 8), Int(0)));
             }
-        store(a.spread, tile, min(shift_right(sum + Int(15), 4), Int(255)) | shift_left(widest, 8));
+        store(a.spread, tile, min(shift_right(sum + Int(15), 4), Int(255)) | shift_left(farthest, 8));
     }
 };
 }  // namespace denoise::DN_TARGET

@@ -113,7 +113,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     }
 
     DN_FN static void estimate(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const PlaneTest& plane, Float3 point, Float3 normal,
-                               const Float same[window], Mask receives, int widest_px) {
+                               const Float same[window], Mask receives, int farthest) {
         const Float zero(0.f), one(1.f), own = tile(1 + k), raw = select(own >= Float(lit), one, zero);
         Float weight(0.f), visible(0.f), narrow(0.f), width(0.f);
         for (int dy = -2; dy <= 2; dy++)
@@ -136,9 +136,9 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         Float3 tint;
         if constexpr (Tinted) tint = passed(a, p, own >= Float(lit)) * share;
 
-        // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around.
-        const float search = float(widest_px) * 1.5f;
-        const Float radius = min(select(found, Float(0.8f) * width, Float(search)), Float(a.max_radius)) * softness(a.tiles[k], p);
+        // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around may.
+        const Float search = penumbra_px(frame, a.light[k], decode_distance(farthest), point, receives) * Float(1.5f);
+        const Float radius = min(select(found, Float(0.8f) * width, search), Float(a.max_radius)) * softness(a.tiles[k], p);
         if (any(receives && radius > Float(1.f))) {
             const LightPlane across = light_plane(frame, point, normal, direction_to(a.light[k], point));
             for (int t = 0; t < 8; t++) {

@@ -119,7 +119,10 @@ DN_FN Float3 decode_tint(Int word) {
     return {to_float(word & Int(1023)) * scale, to_float(shift_right(word, 10) & Int(1023)) * scale, to_float(shift_right(word, 20) & Int(1023)) * scale};
 }
 
-// ---- tiles: how soft the surroundings of a tile are (8 bits) and how wide the widest penumbra near it is (8 bits, pixels)
+// ---- tiles: how soft the surroundings of a tile are (8 bits) and how far the farthest occluder is (8 bits, quarters of an octave, rounded up)
+
+DN_FN Int encode_distance(Float distance) { return to_int(clamp(Float(4.f) * log2(max(distance, Float(1e-7f))) + Float(97.f), Float(0.f), Float(255.f))); }
+DN_FN Float decode_distance(int code) { return exp2(Float(0.25f * float(code - 96))); }
 
 DN_FN int tile_word(const Image<R16U>& tiles, const Pixel& p) {
     static_assert(shadow_tile % lanes == 0, "the lanes of one call share a tile");

@@ -45,9 +45,10 @@ int main(int argc, char** argv) try {
             std::cin >> family >> name >> value;
             if (!denoiser.set(family, name, value)) throw std::invalid_argument(family + ": no setting " + name);
         } else if (command == "camera") {
-            for (double& n : frame.camera.world_to_view) std::cin >> n;
-            for (double& n : frame.camera.view_to_clip) std::cin >> n;
-            for (double& n : frame.camera.jitter) std::cin >> n;
+            Camera& camera = frame.camera.emplace();
+            for (double& n : camera.world_to_view) std::cin >> n;
+            for (double& n : camera.view_to_clip) std::cin >> n;
+            for (double& n : camera.jitter) std::cin >> n;
         } else if (command == "light") {
             Light& light = frame.lights.emplace_back();
             std::cin >> light.key >> light.local;
