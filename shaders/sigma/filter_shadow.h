@@ -44,8 +44,9 @@ DN_CONSTANT DiscTap disc_taps[16] = {
 
 template <int Lights, bool Tinted> struct FilterShadow {
     using Args = FilterShadowArgs;
-    // view_z, then of each light: raw visibility (negative: does not receive), filtered visibility, visibility of the past (negative: none)
-    static constexpr int per_light = 3, tints = 1 + per_light * Lights, planes = tints + (Tinted ? 4 : 0), halo = 3;
+    // view_z, then of each light: raw visibility (negative: does not receive), filtered visibility, visibility of the past (negative: none),
+    // width of the penumbra
+    static constexpr int per_light = 4, tints = 1 + per_light * Lights, planes = tints + (Tinted ? 4 : 0), halo = 3;
     static constexpr int side = 7, window = side * side;
 
     DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
@@ -55,12 +56,13 @@ template <int Lights, bool Tinted> struct FilterShadow {
         for (int k = 0; k < Lights; k++) {
             Float* light = out + 1 + per_light * k;
             if (k >= a.count) {
-                light[0] = light[1] = light[2] = Float(0.f);
+                light[0] = light[1] = light[2] = light[3] = Float(0.f);
                 continue;
             }
             const Int word = fetch(a.penumbra[k], p), past = fetch(a.past[k], p);
             light[0] = select(inside && decode_receives(word), decode_raw(word), Float(-1.f));
             light[1] = decode_visibility(word);
+            light[3] = select(inside, decode_width(word), Float(0.f));
             light[2] = select(inside && past_frames(past) > Float(0.f), past_visibility(past), Float(-1.f));
         }
         if constexpr (Tinted) {
@@ -85,7 +87,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
             Float visible = raw, frames = select(receives, Float(max_history_frames), Float(0.f));
             Float3 tint, own_tint;
             if constexpr (Tinted) tint = own_tint = {tile(tints), tile(tints + 1), tile(tints + 2)};
-            const Float width = select(receives, decode_width(fetch(a.penumbra[k], p)), Float(0.f));
+            const Float width = select(receives, known_width(tile, 4 + per_light * k), Float(0.f));
             if (any(width > Float(0.f))) {  // none: no occluder near, or a tile without an edge
                 if (!weighed) weigh_window(a, frame, p, tile, center, same), weighed = true;
                 filter(a, frame, p, tile, k, center, same, width, visible, frames, tint);
@@ -106,6 +108,18 @@ template <int Lights, bool Tinted> struct FilterShadow {
     }
 
    private:
+    // At the thin end of a penumbra some pixels met no occluder at all. They take the width of those around whose penumbra reaches them.
+    DN_FN static Float known_width(const Tile& tile, int plane) {
+        constexpr int around[8][2] = {{3, 0}, {2, 2}, {0, 3}, {-2, 2}, {-3, 0}, {-2, -2}, {0, -3}, {2, -2}};
+        const Float own = tile(plane);
+        Float weight(0.f), sum(0.f);
+        for (const auto& at : around) {
+            const Float width = tile(plane, at[0], at[1]), w = select(width > Float(1.5f), Float(1.f), Float(0.f));
+            weight = weight + w;
+            sum = sum + w * width;
+        }
+        return select(own > Float(0.f), own, sum / max(weight, Float(1.f)));
+    }
     DN_FN static Float3 view_point_at(const FrameConstants& frame, const Pixel& p, Float z) {
         return view_position(frame, p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height), z);
     }
