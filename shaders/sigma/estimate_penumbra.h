@@ -137,8 +137,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         if constexpr (Tinted) tint = passed(a, p, own >= Float(lit)) * share;
 
         // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around may.
-        const Float search = penumbra_px(frame, a.light[k], decode_distance(farthest), point, receives) * Float(1.5f);
-        const Float radius = min(select(found, Float(0.8f) * width, search), Float(a.max_radius)) * softness(a.tiles[k], p);
+        const Float search = penumbra_px(frame, a.light[k], decode_distance(farthest), point, receives) * Float(0.7f);
+        const Float radius = min(select(found, Float(0.6f) * width, search), Float(a.max_radius)) * softness(a.tiles[k], p);
         if (any(receives && radius > Float(1.f))) {
             const LightPlane across = light_plane(frame, point, normal, direction_to(a.light[k], point));
             for (int t = 0; t < 8; t++) {

@@ -118,7 +118,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
             weight = weight + w;
             sum = sum + w * width;
         }
-        return select(own > Float(0.f), own, sum / max(weight, Float(1.f)));
+        return select(own > Float(0.f), own, min(sum / max(weight, Float(1.f)), Float(100.f)));
     }
     DN_FN static Float3 view_point_at(const FrameConstants& frame, const Pixel& p, Float z) {
         return view_position(frame, p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height), z);
@@ -160,7 +160,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float ux = sqrt0(Float(0.5f) * (one + cos2)), uy = with_sign_of(sqrt0(Float(0.5f) * (one - cos2)), lb);
 
         // Kernel: as narrow across as the penumbra allows without changing its profile, longer along the edge where there is one.
-        const Float sigma_across = max(min(Float(1.f) * width, sqrt0(width)), Float(0.02f));
+        const Float sigma_across = max(min(Float(1.f) * width, Float(0.95f) * sqrt0(width)), Float(0.02f));
         const Float sigma_along = max(min(sigma_across + square(coherence) * Float(2.f) * width, Float(0.25f * a.max_radius)), sigma_across);
         const Float na = one / square(sigma_across), nl = one / square(sigma_along);
         const Float q00 = ux * ux * na + uy * uy * nl, q01 = ux * uy * (na - nl), q11 = uy * uy * na + ux * ux * nl;
@@ -180,7 +180,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
             }
 
         // Wide penumbrae: points of the whole ellipse, each a filtered value that stands for several rays.
-        const Float far = linear_step(1.5f, 4.f, width) * Float(5.f);
+        const Float far = linear_step(1.5f, 6.f, width) * Float(3.f);
         if (any(far > zero)) {
             const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
             Float far_sum(0.f), far_total(0.f);
