@@ -55,7 +55,7 @@ Needs Denoiser::needs() const {
     Needs all;
     for (const auto& family : families_) {
         const Needs n = family->needs();
-        all = {all.guides || n.guides, all.previous || n.previous, all.tiles || n.tiles};
+        all = {all.guide || n.guide, all.prev_guide || n.prev_guide, all.tiles || n.tiles, all.material || n.material};
     }
     return all;
 }
@@ -64,23 +64,21 @@ Guides Denoiser::pack_guides() {
     Graph& g = graph_;
     const Needs needed = needs();
     Guides guides;
-    if (!needed.guides) return guides;
+    if (!needed.guide) return guides;
     guides.view_z = g.input("view_z");
     guides.motion = g.input("motion");
     guides.threshold_mix = g.input("disocclusion_threshold_mix");
-    const Array material_id = g.input("material_id");
-    if (needed.previous) {
+    const Array material_id = needed.material ? g.input("material_id") : Array{};
+    if (needed.prev_guide) {
         const auto both = g.history<Guide>("guide");
         guides.guide = both.current, guides.prev_guide = both.previous;
     } else {
         guides.guide = g.transient<Guide>("guide");
     }
-    if (material_id.present() && needed.previous) {
+    if (material_id.present()) {
         const auto both = g.history<R8U>("material");
         guides.material = both.current;
         if (both.valid) guides.prev_material = both.previous;
-    } else if (material_id.present()) {
-        guides.material = g.transient<R8U>("material");
     }
     g.run<Pass::pack_guides>(
         {.view_z = guides.view_z, .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guides.guide, .material = guides.material});
@@ -122,7 +120,7 @@ void Denoiser::remember(const FrameInput& input) {
 std::string Denoiser::describe() {
     if (!described_) {
         FrameInput frame;
-        if (needs().guides)
+        if (needs().guide)
             frame.inputs = {
                 {"view_z", {.channels = 1, .type = ArrayType::f16}}, {"normal", {.channels = 3, .type = ArrayType::f16}}, {"motion", {.channels = 3, .type = ArrayType::f16}}};
         for (const auto& family : families_) family->example(frame);

@@ -39,9 +39,9 @@ struct Guides {
     Image<R8U> material, prev_material;  // absent without the caller's material ids; prev_ also where the last frame had none
 };
 struct Needs {
-    bool guides = false;    // of this frame
-    bool previous = false;  // and of the last one
+    bool guide = false, prev_guide = false;
     bool tiles = false;
+    bool material = false;  // of both frames
 };
 
 // A family of denoisers: its settings and its part of the page.

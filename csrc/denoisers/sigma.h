@@ -8,7 +8,7 @@ namespace denoise {
 class Sigma final : public Family {
    public:
     std::string name() const override { return "sigma"; }
-    Needs needs() const override { return {.guides = true}; }
+    Needs needs() const override { return {.guide = true}; }
     bool set(const std::string& setting, double value) override { return settings_.set(setting, value); }
     void page(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides) override;
     void example(FrameInput& input) const override;

@@ -7,7 +7,7 @@ namespace denoise {
 struct PackGuidesArgs {
     Array view_z, normal, roughness, material_id;  // in; roughness and material_id may be absent
     Image<Guide> guide;                            // out
-    Image<R8U> material;                           // out, may be absent
+    Image<R8U> material;                           // out, where the caller has material ids
     template <class V> void io(V& v) { v.in(view_z), v.in(normal), v.in(roughness), v.in(material_id), v.out(guide), v.out(material); }
 };
 }  // namespace denoise
@@ -28,7 +28,7 @@ struct PackGuides {
         // A surface touching the camera plane would divide by zero further on.
         const Float nearest(1e-6f * frame.sky_distance * frame.inv_width);
         store(a.guide, p, {select(surface, max(z, min(nearest, Float(1e-4f))), Float(sky_view_z)), encode_surface(n, r)});
-        if (a.material.present()) store(a.material, p, to_int(read(a.material_id, p)));
+        if (a.material_id.present()) store(a.material, p, to_int(read(a.material_id, p)));
     }
 };
 }  // namespace denoise::DN_TARGET
