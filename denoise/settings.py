@@ -210,6 +210,14 @@ class ReblurSettings(Settings):
     convergence_period: float = _number(0.8, 0, 1, "of max_accumulated_frames",
         "Length from which a history has the full speed. Larger: young histories are blurred more.")
 
+    # Light
+    relight: bool = _switch(True, "x")
+    rl_high: float = _number(4, 0, 100, "", "x")
+    rl_low: float = _number(2, 0, 100, "", "x")
+    rl_floor: float = _number(0.02, 0, 100, "", "x")
+    rl_decay: float = _number(0.8, 0, 100, "", "x")
+    rl_ratio: float = _number(4, 0, 100, "", "x")
+    rl_finest: int = _number(0, 0, 5, "", "x")
     # Hit distances
     hit_distance_offset: float = _number(3, 0.001, 1000, "m",
         "Hit distances are compared relative to (this + depth scale * view_z). Larger: the blur crosses differences "

@@ -44,6 +44,7 @@ class Graph {
     Array input(const std::string& name);   // absent unless bound
     Array output(const std::string& name);  // absent unless bound
     template <class F> Image<F> permanent(const std::string& name) { return image<F>(name, Life::permanent, width_, height_); }
+    template <class F> Image<F> permanent(const std::string& name, int width, int height) { return image<F>(name, Life::permanent, width, height); }
     template <class F> Image<F> transient(const std::string& name) { return image<F>(name, Life::transient, width_, height_); }
     template <class F> Image<F> transient(const std::string& name, int width, int height) { return image<F>(name, Life::transient, width, height); }
     template <class F> History<F> history(const std::string& name);
