@@ -212,8 +212,9 @@ class ReblurSettings(Settings):
 
     # Light
     relight: bool = _switch(True, "x")
-    rl_high: float = _number(4, 0, 100, "", "x")
-    rl_low: float = _number(2, 0, 100, "", "x")
+    rl_forget: float = _number(1, 0, 100, "", "x")
+    rl_high: float = _number(9, 0, 100, "", "x")
+    rl_low: float = _number(1, 0, 100, "", "x")
     rl_floor: float = _number(0.02, 0, 100, "", "x")
     rl_decay: float = _number(0.8, 0, 100, "", "x")
     rl_ratio: float = _number(4, 0, 100, "", "x")

@@ -259,7 +259,8 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                                                       .signal = i.signal,
                                                       .fast = i.fast,
                                                       .frames = i.frames.current,
-                                                      .max_fast_frames = float(s.max_fast_frames)});
+                                                      .max_fast_frames = float(s.max_fast_frames),
+                                                      .forget = s.rl_forget});
         }
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
         g.run<Pass::history_fix>(page.variant(), {.tiles = tiles,

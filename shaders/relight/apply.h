@@ -12,6 +12,7 @@ struct RelightApplyArgs {
     Image<R16F> fast;          // in and out: luma of a short history, blended
     Image<R8U> frames;         // in and out: history length
     float max_fast_frames = 0;
+    float forget = 0;
     template <class V> void io(V& v) { v.in(gain), v.in(add), v.in(changed), v.in(past), v.inout(signal), v.inout(fast), v.inout(frames); }
 };
 }  // namespace denoise
@@ -42,6 +43,8 @@ struct RelightApply {
         const Float fast_kept = sat((one - fast_speed) * history / max(fast, Float(1e-6f)));
         const Float fast_lit = scaled(fast, luma_gain, fast_kept, fast_speed) + luma_add * (one - fast_speed);
         store(a.fast, p, dither_to_half(fast_lit, random_word(frame, p, 17) & Int(0x1fff)));
+        const Float change = abs(log2(max(result.x, Float(1e-6f)) / max(blended.x, Float(1e-6f)))) * Float(0.69314718f);
+        store(a.frames, p, encode_frames(frames / (one + change * Float(a.forget))));
     }
 
    private:
