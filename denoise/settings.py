@@ -213,7 +213,8 @@ class ReblurSettings(Settings):
     # Light
     relight: bool = _switch(True, "x")
     rl_forget: float = _number(1, 0, 100, "", "x")
-    rl_high: float = _number(9, 0, 100, "", "x")
+    rl_sparse: float = _number(0.01, 0, 100, "", "x")
+    rl_high: float = _number(16, 0, 100, "", "x")
     rl_low: float = _number(1, 0, 100, "", "x")
     rl_floor: float = _number(0.02, 0, 100, "", "x")
     rl_decay: float = _number(0.8, 0, 100, "", "x")

@@ -249,6 +249,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                                                          .proof_high = s.rl_high,
                                                          .proof_low = s.rl_low,
                                                          .floor = s.rl_floor,
+                                                         .sparse = s.rl_sparse,
                                                          .decay = s.rl_decay,
                                                          .max_ratio = s.rl_ratio});
             }

@@ -13,6 +13,7 @@ struct RelightGainArgs {
     float pixels = 0;                          // of a tile
     float proof_high = 0, proof_low = 0;       // of a change, in variances of the mean: at first, and where one was just found
     float floor = 0;                           // relative difference that counts as none
+    float sparse = 0;
     float decay = 0;                           // of the evidence, per frame
     float max_ratio = 0;                       // beyond it light is added: a dark history has no pattern to scale
     template <class V> void io(V& v) { v.in(now), v.in(before), v.in(coarse_gain), v.in(coarse_add), v.out(gain), v.out(add), v.inout(memory), v.out(changed); }
@@ -58,14 +59,16 @@ struct RelightGain {
         // The noise is the larger one of what is seen and what was seen before: sparse samples may all be missing from a window.
         const Int memory = fetch(a.memory, p);
         const Mask remembered = Mask(frame.history_valid != 0);
-        const Float spread = select(remembered, exp2(to_float(shift_right(memory, 5)) * Float(1.f / 80.f)) - one, zero);  // relative variance
+        const Float spread = select(remembered, exp2(to_float(shift_right(memory, 5)) * Float(1.f / 80.f)) - one, Float(16.f));  // relative variance
+        const Float doubt = max(one, square(spread * Float(a.sparse)));
         evidence = max(evidence, select(remembered, to_float(memory & Int(31)) * Float(a.decay / 31.f), zero));
         const Float variance = max(max(squares - luma_now * luma_now, zero), spread * luma * luma) / pixels;
 
         const Float brightest = one / max(max(luma_now, luma), Float(1e-6f));
         const Float z2 = max(max(proof(a, c.x, h.x, variance, brightest), proof(a, c.y, h.y, variance, brightest)), proof(a, c.z, h.z, variance, brightest));
-        const Float needed = mix(Float(a.proof_high), Float(a.proof_low), evidence);
-        const Float k = select(share > Float(1e-4f), max(one - needed / max(z2, Float(1e-6f)), zero), zero);  // shrinkage of James and Stein
+        const Float shrink = max(one - one / max(z2, Float(1e-6f)), zero);
+        const Float needed = doubt * mix(Float(a.proof_high), Float(a.proof_low), evidence);
+        const Float k = select(share > Float(1e-4f), shrink * max(one - square(square(needed / max(z2, Float(1e-6f)))), zero), zero);  // shrinkage of James and Stein
 
         const Float3 target = mix(h, c, k);
         const Float3 ratio = {believed(a, target.x, h.x), believed(a, target.y, h.y), believed(a, target.z, h.z)};
@@ -82,7 +85,7 @@ struct RelightGain {
             store(a.changed, p, select(moved > luma * Float(1e-3f), Int(1), Int(0)));
         }
         const Float seen = clamp(squares / max(after * after, Float(1e-12f)), one, Float(1e6f));
-        const Float spread_next = one + mix(spread, seen - one, select(remembered && spread > zero, Float(1.f / 8.f), one));
+        const Float spread_next = one + mix(spread, seen - one, Float(1.f / 8.f));
         const Int spread_bits = clamp_int(to_int(log2(spread_next) * Float(80.f) + Float(0.5f)), Int(2047));
         store(a.memory, p, select(share > Float(1e-4f), to_int(evidence * Float(31.f)) | shift_left(spread_bits, 5), memory));
     }
