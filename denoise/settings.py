@@ -211,15 +211,12 @@ class ReblurSettings(Settings):
         "Length from which a history has the full speed. Larger: young histories are blurred more.")
 
     # Light
-    relight: bool = _switch(True, "x")
-    rl_forget: float = _number(1, 0, 100, "", "x")
-    rl_sparse: float = _number(0.01, 0, 100, "", "x")
-    rl_high: float = _number(16, 0, 100, "", "x")
-    rl_low: float = _number(1, 0, 100, "", "x")
-    rl_floor: float = _number(0.02, 0, 100, "", "x")
-    rl_decay: float = _number(0.8, 0, 100, "", "x")
-    rl_ratio: float = _number(4, 0, 100, "", "x")
-    rl_finest: int = _number(0, 0, 5, "", "x")
+    relight: bool = _switch(True,
+        "Histories follow the light: where the new samples' mean over many pixels differs from the history's by more "
+        "than the noise explains, the history is scaled to it, in the same frame.")
+    relight_proof: float = _number(4, 1, 100, "standard deviations",
+        "Difference of those means that is believed. Larger: static noise moves less, small changes of light linger.")
+
     # Hit distances
     hit_distance_offset: float = _number(3, 0.001, 1000, "m",
         "Hit distances are compared relative to (this + depth scale * view_z). Larger: the blur crosses differences "

@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "relight.h"
+
 //  inputs ─ pack ─► guide, signal ─► [reconstruct] ─► [prepass] ─► temporal accumulation ─► history fix ─► blur ─► post-blur ─┬─► stabilize ─► resolve ─► outputs
 //                                                                          ▲     ▲                │                            │
 //                                                                          │     └─ fast luma ◄───┘                            │
@@ -25,8 +27,6 @@ std::array<float, 2> rotation(uint32_t frame_index, double phase, double offset_
     const double angle = (t * 90 + offset_degrees) * degrees;
     return {float(std::cos(angle)), float(std::sin(angle))};
 }
-
-int tiles_across(int pixels) { return (pixels + relight_tile - 1) / relight_tile; }
 
 struct LobePage {
     Lobe lobe;
@@ -94,11 +94,9 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     // Per lobe: images that live across passes
     struct LobeImages {
         Array radiance, distance, factor;
-        Image<RGBA16F> signal, slow;
+        Image<RGBA16F> samples, signal, slow;
         Image<R16F> fast, fast_history;
         Image<R16U> footprint, past;
-        Image<RGBA16F> samples, gain, add;
-        Image<R8U> changed;
         Image<R32U> offset;
         History<R8U> frames;
     } images[2] = {};
@@ -116,7 +114,10 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         i.signal = g.transient<RGBA16F>(page.with("_packed"));
         g.run<Pass::pack_signal>(page.label(),
                                  {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide.current, .signal = i.signal, .lobe = page.lobe});
-        i.samples = i.signal;
+        if (s.relight) {
+            i.samples = i.signal;
+            i.past = g.transient<R16U>(page.with("_past"));
+        }
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
@@ -160,7 +161,6 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
         i.fast_history = g.permanent<R16F>(page.with("_fast_history"));
         i.fast = g.transient<R16F>(page.with("_fast"));
         i.footprint = g.transient<R16U>(page.with("_footprint"));
-        if (s.relight && f.history_valid) i.past = g.transient<R16U>(page.with("_past"));
         if (specular) i.offset = g.transient<R32U>(page.with("_offset"));
     }
 
@@ -209,60 +209,11 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
     for (const LobePage& page : lobes) {
         LobeImages& i = images[int(page.lobe)];
         const bool specular = page.lobe == Lobe::specular;
-        if (i.past.present()) {
-            struct Level {
-                int width, height;
-                Image<RGBA16F> now, before;
-            } levels[relight_levels];
-            const auto name = [&](const char* what, int level) { return page.with(what) + std::to_string(level); };
-            const auto columns_now = g.transient<RGBA16F>(page.with("_columns_now"), f.width, tiles_across(f.height));
-            const auto columns_before = g.transient<RGBA16F>(page.with("_columns_before"), f.width, tiles_across(f.height));
-            g.run<Pass::relight_measure>(page.label(), {.signal = i.samples, .past = i.past, .now = columns_now, .before = columns_before});
-            for (int l = 0; l < relight_levels; l++) {
-                Level& level = levels[l];
-                level.width = l == 0 ? tiles_across(f.width) : (levels[l - 1].width + 1) / 2;
-                level.height = l == 0 ? tiles_across(f.height) : (levels[l - 1].height + 1) / 2;
-                level.now = g.transient<RGBA16F>(name("_now", l), level.width, level.height);
-                level.before = g.transient<RGBA16F>(name("_before", l), level.width, level.height);
-                g.run<Pass::relight_reduce>(page.label(), {.now = l == 0 ? columns_now : levels[l - 1].now,
-                                                           .before = l == 0 ? columns_before : levels[l - 1].before,
-                                                           .now_out = level.now,
-                                                           .before_out = level.before,
-                                                           .columns = l == 0 ? relight_tile : 2,
-                                                           .rows = l == 0 ? 1 : 2});
-            }
-            for (int l = relight_levels - 1; l >= int(s.rl_finest); l--) {
-                const Level& level = levels[l];
-                const auto coarse_gain = i.gain, coarse_add = i.add;
-                i.gain = g.transient<RGBA16F>(name("_gain", l), level.width, level.height);
-                i.add = g.transient<RGBA16F>(name("_add", l), level.width, level.height);
-                if (l == 0) i.changed = g.transient<R8U>(page.with("_changed"), level.width, level.height);
-                g.run<Pass::relight_gain>(page.label(), {.now = level.now,
-                                                         .before = level.before,
-                                                         .coarse_gain = coarse_gain,
-                                                         .coarse_add = coarse_add,
-                                                         .memory = g.permanent<R16U>(name("_light", l), level.width, level.height),
-                                                         .gain = i.gain,
-                                                         .add = i.add,
-                                                         .changed = i.changed,
-                                                         .pixels = float(relight_tile * relight_tile << 2 * l),
-                                                         .proof_high = s.rl_high,
-                                                         .proof_low = s.rl_low,
-                                                         .floor = s.rl_floor,
-                                                         .sparse = s.rl_sparse,
-                                                         .decay = s.rl_decay,
-                                                         .max_ratio = s.rl_ratio});
-            }
-            g.run<Pass::relight_apply>(page.label(), {.gain = i.gain,
-                                                      .add = i.add,
-                                                      .changed = i.changed,
-                                                      .past = i.past,
-                                                      .signal = i.signal,
-                                                      .fast = i.fast,
-                                                      .frames = i.frames.current,
-                                                      .max_fast_frames = float(s.max_fast_frames),
-                                                      .forget = s.rl_forget});
-        }
+        LightChange light;
+        if (s.relight)
+            light = relight(g, page.name,
+                            {.samples = i.samples, .past = i.past, .signal = i.signal, .fast = i.fast, .frames = i.frames.current, .max_fast_frames = float(s.max_fast_frames)},
+                            s.relight_proof);
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
         g.run<Pass::history_fix>(page.variant(), {.tiles = tiles,
                                                   .guide = guide.current,
@@ -320,9 +271,9 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input) {
                                                     .history_luma = stabilized.previous,
                                                     .luma = luma,
                                                     .frames = i.frames.current,
-                                                    .gain = i.gain,
-                                                    .add = i.add,
-                                                    .changed = i.changed,
+                                                    .gain = light.gain,
+                                                    .add = light.add,
+                                                    .changed = light.changed,
                                                     .max_stabilized_frames = float(s.max_stabilized_frames),
                                                     .fix_frames = fix_frames,
                                                     .sigma_scale = s.antilag_sigma_scale,

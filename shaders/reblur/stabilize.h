@@ -20,7 +20,7 @@ struct StabilizeArgs {
     Image<R16F> luma;           // out
     Image<R8U> frames;          // in and out: shortened where the light changed
     Image<RGBA16F> gain, add;   // in: of re-lighting, may be absent
-    Image<R8U> changed;         // in
+    Image<R8U> changed;         // in, with them
     float max_stabilized_frames = 0;
     float fix_frames = 0;
     float sigma_scale = 0, sensitivity = 0;  // of the anti-lag
@@ -79,7 +79,10 @@ template <Lobe L> struct Stabilize {
         f.taps = bilinear_at_uv(frame, at);
         const Float quality = a.history_valid ? sqrt(sat(coverage(f))) : Float(0.f);
         Float history = max(fetch_history(frame, a.history_luma, f, at), Float(0.f));
-        if (a.gain.present() && any_change(a.changed, p)) history = relit(a, p, history, fetch(a.signal, p));
+        if (a.gain.present() && light_changed(a.changed, p)) {
+            const Float4 now = fetch(a.signal, p);
+            history = relit_luma(relight_at(a.gain, a.add, p), history, ycocg_to_rgb({now.x, now.y, now.z}));
+        }
 
         // Anti-lag: a stabilised past outside the present's box speaks for a change of light.
         const Float reach = sigma * Float(a.sigma_scale), boxed = clamp(history, mean - reach, mean + reach);
@@ -101,17 +104,6 @@ template <Lobe L> struct Stabilize {
         weight = select(at.x < Float(a.split) || uv.x < Float(a.split), Float(0.f), weight);
         weight = min(weight, Float(a.max_stabilized_frames / (1.f + a.max_stabilized_frames)));
         store(a.luma, p, select(surface, mix(luma, past, weight), Float(0.f)));
-    }
-
-   private:
-    // The luma in today's light. The picture's colour has it already: what it was before tells the gain of the luma.
-    DN_FN static Float relit(const Args& a, const Pixel& p, Float history, const Float4& signal) {
-        const Relight r = relight_at(a.gain, a.add, p);
-        const Float3 now = to_rgb({signal.x, signal.y, signal.z});
-        const Float3 scaled = {max(now.x - r.add.x, Float(1e-6f)), max(now.y - r.add.y, Float(1e-6f)), max(now.z - r.add.z, Float(1e-6f))};
-        const Float3 was = {scaled.x / r.gain.x, scaled.y / r.gain.y, scaled.z / r.gain.z};
-        const Float gain = (Float(0.25f) * scaled.x + Float(0.5f) * scaled.y + Float(0.25f) * scaled.z) / (Float(0.25f) * was.x + Float(0.5f) * was.y + Float(0.25f) * was.z);
-        return history * gain + Float(0.25f) * r.add.x + Float(0.5f) * r.add.y + Float(0.25f) * r.add.z;
     }
 };
 }  // namespace denoise::DN_TARGET

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measure: means of the new samples and of the history over columns of tile height, where both exist.
+// Measure: means of the new samples and of the history over each tile's pixels that have both.
 #pragma once
 #include "tiles.h"
 
 namespace denoise {
 struct RelightMeasureArgs {
-    Image<RGBA16F> signal;  // in: this frame's samples, unfiltered
-    Image<R16U> past;       // in: the history found, see encode_past()
-    Image<RGBA16F> now;     // out, width x height / 8: mean of the samples, YCoCg; root of the mean squared luma
-    Image<RGBA16F> before;  // out: mean of the history, YCoCg; share of the pixels that have one
-    template <class V> void io(V& v) { v.in(signal), v.in(past), v.out(now), v.out(before); }
+    Image<RGBA16F> samples;  // in: this frame's signal, not filtered: neighbours must not share their noise
+    Image<R16U> past;        // in: see encode_past()
+    Image<RGBA16F> now;      // out, a texel a tile: mean of the samples, YCoCg; root of the mean squared luma
+    Image<RGBA16F> before;   // out: mean of the history, YCoCg; share of the tile's pixels
+    template <class V> void io(V& v) { v.in(samples), v.in(past), v.out(now), v.out(before); }
 };
 }  // namespace denoise
 
@@ -18,25 +18,26 @@ namespace denoise::DN_TARGET {
 struct RelightMeasure {
     using Args = RelightMeasureArgs;
     static constexpr int planes = 0, halo = 0;
-    DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& column, const Tile&) {
-        Float3 now{Float(0.f), Float(0.f), Float(0.f)}, before = now;
-        Float squares(0.f), count(0.f);
-        for (int k = 0; k < relight_tile; k++) {
-            const Pixel p{column.x0, column.y * relight_tile + k, column.x};
-            if (p.y >= frame.height) break;
-            const Float4 c = fetch(a.signal, p);
-            const Int past = fetch(a.past, p);
-            const Mask known = !(past == Int(no_past));
-            const Float valid = select(known, Float(1.f), Float(0.f));
-            now = now + Float3{c.x, c.y, c.z} * valid;
-            squares = squares + c.x * c.x * valid;
-            before = before + decode_past(select(known, past, Int(0)));
-            count = count + valid;
+    DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& tile, const Tile&) {
+        const Int left = tile.x * Int(relight_tile);
+        const int top = tile.y * relight_tile, bottom = top + relight_tile < frame.height ? top + relight_tile : frame.height;
+        const Float zero(0.f);
+        Float4 now = {zero, zero, zero, zero}, before = now;
+        for (int y = top; y < bottom; y++) {
+            Float4 row_now = {zero, zero, zero, zero}, row_before = row_now;  // row by row, which rounds less
+            for (int x = 0; x < relight_tile; x++) {
+                const Int at = left + Int(x), past = gather(a.past, at, Int(y));
+                const Float4 c = gather(a.samples, at, Int(y));
+                const Mask known = at < Int(frame.width) && !(past == Int(no_past));
+                const Float3 h = decode_past(select(known, past, Int(0)));
+                row_now = row_now + zero_where(!known, Float4{c.x, c.y, c.z, c.x * c.x});
+                row_before = row_before + Float4{h.x, h.y, h.z, select(known, Float(1.f), zero)};
+            }
+            now = now + row_now, before = before + row_before;
         }
-        const Float scale = Float(1.f) / max(count, Float(1.f));
-        now = now * scale, before = before * scale;
-        store(a.now, column, Float4{now.x, now.y, now.z, sqrt(squares * scale)});
-        store(a.before, column, Float4{before.x, before.y, before.z, count * Float(1.f / relight_tile)});
+        const Float each = Float(1.f) / max(before.w, Float(1.f));
+        store(a.now, tile, Float4{now.x * each, now.y * each, now.z * each, sqrt(now.w * each)});
+        store(a.before, tile, Float4{before.x * each, before.y * each, before.z * each, before.w * Float(1.f / (relight_tile * relight_tile))});
     }
 };
 }  // namespace denoise::DN_TARGET

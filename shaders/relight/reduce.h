@@ -1,37 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reduce: the next coarser level, means over blocks of texels weighted by the pixels that have a history.
+// Reduce: the next coarser level of tiles, means of four weighted by their pixels.
 #pragma once
 #include "tiles.h"
 
 namespace denoise {
 struct RelightReduceArgs {
-    Image<RGBA16F> now, before;          // in
-    Image<RGBA16F> now_out, before_out;  // out
-    int columns = 0, rows = 0;           // texels of a block
-    template <class V> void io(V& v) { v.in(now), v.in(before), v.out(now_out), v.out(before_out); }
+    Image<RGBA16F> now, before;                // in
+    Image<RGBA16F> coarse_now, coarse_before;  // out
+    template <class V> void io(V& v) { v.in(now), v.in(before), v.out(coarse_now), v.out(coarse_before); }
 };
 }  // namespace denoise
 
 #ifdef DN_TARGET
 namespace denoise::DN_TARGET {
+// Sums of tiles' means, to be weighted by their pixels.
+struct TileMeans {
+    Float4 now = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)}, before = now;
+    DN_FN void add(const Image<RGBA16F>& now_image, const Image<RGBA16F>& before_image, Int x, Int y, Float weight) {
+        const Mask inside = x >= Int(0) && x < Int(now_image.width) && y >= Int(0) && y < Int(now_image.height);
+        const Float4 c = gather(now_image, x, y), h = gather(before_image, x, y);
+        const Float w = select(inside, h.w * weight, Float(0.f));
+        now = now + Float4{c.x, c.y, c.z, c.w * c.w} * w;
+        before = before + Float4{h.x * w, h.y * w, h.z * w, w};
+    }
+    // Luma squared in now.w; before.w stays the sum of the weights.
+    DN_FN void divide() {
+        const Float each = Float(1.f) / max(before.w, Float(1e-6f));
+        now = now * each;
+        before = {before.x * each, before.y * each, before.z * each, before.w};
+    }
+};
+
 struct RelightReduce {
     using Args = RelightReduceArgs;
     static constexpr int planes = 0, halo = 0;
     DN_FN static void shade(const Args& a, const FrameConstants&, const Pixel& p, const Tile&) {
-        const Float zero(0.f);
-        Float4 now{zero, zero, zero, zero}, before = now;
-        for (int j = 0; j < a.rows; j++)
-            for (int i = 0; i < a.columns; i++) {
-                const Int x = p.x * Int(a.columns) + Int(i), y(p.y * a.rows + j);
-                const Mask inside = x < Int(a.now.width) && y < Int(a.now.height);
-                const Float4 c = gather(a.now, x, y), h = gather(a.before, x, y);
-                const Float weight = select(inside, h.w, zero);
-                now = now + Float4{c.x, c.y, c.z, c.w * c.w} * weight;
-                before = before + Float4{h.x * weight, h.y * weight, h.z * weight, weight};
-            }
-        const Float scale = Float(1.f) / max(before.w, Float(1e-6f));
-        store(a.now_out, p, Float4{now.x * scale, now.y * scale, now.z * scale, sqrt(now.w * scale)});
-        store(a.before_out, p, Float4{before.x * scale, before.y * scale, before.z * scale, before.w * Float(1.f / float(a.columns * a.rows))});
+        TileMeans means;
+        for (int k = 0; k < 4; k++) means.add(a.now, a.before, p.x * Int(2) + Int(k & 1), Int(p.y * 2 + (k >> 1)), Float(0.25f));
+        means.divide();
+        means.now.w = sqrt(means.now.w);
+        store(a.coarse_now, p, means.now);
+        store(a.coarse_before, p, means.before);
     }
 };
 }  // namespace denoise::DN_TARGET
