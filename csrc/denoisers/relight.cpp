@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relight.h"
 
+#include <string>
+
 namespace denoise {
 
-LightChange relight(Graph& g, const std::string& name, const Relit& s, float proof) {
-    const Variant label{0, name.c_str()};
+LightChange relight(Graph& g, const char* name, const Relit& s, float proof) {
+    const Variant label{0, name};
     struct Level {
         int width, height;
         Image<RGBA16F> now, before;
     } levels[relight_levels];
     int width = (s.past.width + relight_tile - 1) / relight_tile, height = (s.past.height + relight_tile - 1) / relight_tile;
-    const auto image = [&](const char* what, int level) { return name + what + std::to_string(relight_tile << level); };
+    const auto image = [&](const char* what, int level) { return std::string(name) + what + std::to_string(relight_tile << level); };
 
     for (int l = 0; l < relight_levels; l++, width = (width + 1) / 2, height = (height + 1) / 2) {
         levels[l] = {width, height, g.transient<RGBA16F>(image("_now", l), width, height), g.transient<RGBA16F>(image("_before", l), width, height)};
@@ -27,7 +29,7 @@ LightChange relight(Graph& g, const std::string& name, const Relit& s, float pro
         const LightChange coarse = change;
         change.gain = g.transient<RGBA16F>(image("_gain", l), level.width, level.height);
         change.add = g.transient<RGBA16F>(image("_add", l), level.width, level.height);
-        if (l == 0) change.changed = g.transient<R8U>(name + "_changed", level.width, level.height);
+        if (l == 0) change.changed = g.transient<R8U>(std::string(name) + "_changed", level.width, level.height);
         g.run<Pass::relight_gain>(label, {.now = level.now,
                                           .before = level.before,
                                           .coarse_gain = coarse.gain,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Re-lighting of a history, see shaders/relight/tiles.h: the part of a page that every accumulating denoiser shares.
 #pragma once
-#include <string>
-
 #include "../graph/graph.h"
 
 namespace denoise {
@@ -21,7 +19,7 @@ struct LightChange {
     Image<RGBA16F> gain, add;
     Image<R8U> changed;
 };
-// `proof` is in standard deviations of the mean.
-LightChange relight(Graph& g, const std::string& name, const Relit& signal, float proof);
+// `name` is of static storage, and unique on the page; `proof` is in standard deviations of the mean.
+LightChange relight(Graph& g, const char* name, const Relit& signal, float proof);
 
 }  // namespace denoise

@@ -29,7 +29,8 @@ struct StabilizeArgs {
     int history_valid = 0;      // history_luma is of the last frame
     Convergence convergence;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.in(gain), v.in(add), v.in(changed), v.out(luma), v.inout(frames);
+        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.in(gain), v.in(add), v.in(changed),
+            v.out(luma), v.inout(frames);
     }
 };
 }  // namespace denoise

@@ -236,8 +236,7 @@ template <Signals S> struct TemporalAccumulation {
         const Mask known = current.w >= Float(0.f);
 
         const auto& past = spec ? a.past_specular : a.past_diffuse;
-        if (past.present())
-            store(past, p, select(pt.surface && !fresh, encode_past({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
+        if (past.present()) store(past, p, select(pt.surface && !fresh, encode_past({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
 
         Float4 result = mix(history, current, speed);
         result = select(fresh, current, result);

@@ -29,15 +29,16 @@ struct RelightApply {
         const Int past = fetch(a.past, p);
         const Float history = select(past == Int(no_past), zero, past_luma(past));
 
-        const Float share = one - one / (one + frames), part = sat(share * history / max(blended.x, tiny));
         const Float3 c = ycocg_to_rgb({blended.x, blended.y, blended.z});
+        const Float gain = (luma_of(scale(c, r.gain)) + tiny) / (luma_of(c) + tiny);
+        const Float share = one - one / (one + frames), part = share * history / max(blended.x, tiny) / expected(gain, share);
         const Float3 lit = Float3{relit(c.x, r.gain.x, share, part), relit(c.y, r.gain.y, share, part), relit(c.z, r.gain.z, share, part)} + r.add * share;
         const Float3 result = rgb_to_ycocg(lit);
         store(a.signal, p, dither_to_half(Float4{result.x, result.y, result.z, blended.w}, random_word(frame, p, 16)));
 
-        const Float fast_share = one - one / (one + min(frames, Float(a.max_fast_frames))), fast_part = sat(fast_share * history / max(fast, tiny));
-        const Float luma_gain = (luma_of(scale(c, r.gain)) + tiny) / (luma_of(c) + tiny);
-        store(a.fast, p, dither_to_half(relit(fast, luma_gain, fast_share, fast_part) + luma_of(r.add) * fast_share, random_word(frame, p, 17) & Int(0x1fff)));
+        const Float fast_share = one - one / (one + min(frames, Float(a.max_fast_frames)));
+        const Float fast_lit = relit(fast, gain, fast_share, fast_share * history / max(fast, tiny) / expected(gain, fast_share));
+        store(a.fast, p, dither_to_half(fast_lit + luma_of(r.add) * fast_share, random_word(frame, p, 17) & Int(0x1fff)));
 
         // Where the light moved, its pattern did, too: the history keeps half of its length for a factor of e.
         const Float moved = abs(log2(max(result.x, tiny) / max(blended.x, tiny))) * Float(0.69314718f);
@@ -45,11 +46,12 @@ struct RelightApply {
     }
 
    private:
-    // Scales the history's part of a blend. In a light that fell, it is the part that the gain lets expect; in one that rose, the part which the
-    // history itself shows, or the new sample's noise would rise with the light.
-    DN_FN static Float relit(Float blended, Float gain, Float share, Float part) {
-        const Float one(1.f), expected = share / max(share + (one - share) * gain, Float(1e-6f));
-        return blended * (one + (gain - one) * select(gain < one, expected, part));
+    // The history's part of a blend, were the new sample what the gain lets expect; `share` is its weight.
+    DN_FN static Float expected(Float gain, Float share) { return share / max(share + (Float(1.f) - share) * gain, Float(1e-6f)); }
+    // Scales that part. In a light that rose it is corrected by what the history itself shows, or the new sample's noise would rise with the light.
+    DN_FN static Float relit(Float blended, Float gain, Float share, Float shown) {
+        const Float one(1.f), part = expected(gain, share);
+        return blended * (one + (gain - one) * select(gain < one, part, sat(part * shown)));
     }
 };
 }  // namespace denoise::DN_TARGET
