@@ -120,6 +120,6 @@ def test_neon_passes_agree_with_scalar_code(tmp_path: Path) -> None:
     answer = subprocess.run(command, input=frames_as_text(4, settings), capture_output=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stderr.decode()
     entries = crosschecks(answer.stdout)
-    assert len({entry["pass"] for entry in entries}) == 19
+    assert len({entry["pass"] for entry in entries}) == 27
     problems = tolerances.problems(entries)
     assert not problems, "\n".join(problems)

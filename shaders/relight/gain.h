@@ -24,10 +24,11 @@ struct RelightGain {
     static constexpr int planes = 0, halo = 0;
 
     static constexpr float no_difference = 0.02f;  // relative: what resampling and rounding do to the means
-    static constexpr float past_noise = 0.07f;     // relative variance of what rounding does to a colour in encode_past()
+    static constexpr float few_pixels = 8;         // so many prove nothing, whatever their variance
+    static constexpr float past_noise = 0.2f;      // of its luma squared: variance of what rounding does to a channel in encode_past()
     static constexpr float evidence_decay = 0.8f;  // per frame
     static constexpr float noise_share = 1 / 8.f;  // of a frame in the noise that is remembered
-    static constexpr float sparse = 100;           // relative variance of samples so few and bright that firefly limits have taken from the history
+    static constexpr float sparse = 50;            // relative variance of samples so few and bright that firefly limits have taken from the history
     static constexpr float most = 4;               // factor of one level: what is darker has no pattern worth scaling, and light is added
     static constexpr float least = 0.02f;
 
@@ -39,7 +40,7 @@ struct RelightGain {
         means.divide();
         const Float share = means.before.w, luma_now = means.now.x, squares = means.now.w;
         const Mask seen = share > Float(1e-4f);
-        const Float pixels = Float(a.pixels * (64.f / 9.f)) * max(share, Float(0.003f));  // 64/9: tiles in the window, by their squared weights
+        const Float pixels = max(Float(a.pixels) * square(share) / max(means.squared_weights, tiny), one);  // that count in the weighted mean
         const Float3 now = mean_rgb(means.now);
 
         Relight r = {{one, one, one}, {zero, zero, zero}};
@@ -59,11 +60,14 @@ struct RelightGain {
         const Float noise = exp2(to_float(shift_right(memory, 5)) * Float(1.f / 80.f)) - one;  // relative variance
         evidence = max(evidence, to_float(memory & Int(31)) * Float(evidence_decay / 31.f));
         doubt = max(doubt, square(max(noise, squares / max(square(luma_now), Float(1e-12f))) * Float(1 / sparse)));
-        const Float variance = (max(squares - square(luma_now), noise * square(luma)) + square(luma) * Float(past_noise)) / pixels;
+        const Float variance = max(squares - square(luma_now), noise * square(luma)) / pixels, few = Float(few_pixels) / pixels;
+        const Float rounding = square(luma) * (Float(past_noise) / pixels + square(few));
 
         // Any channel may prove a change; they share its variance by their part of the light.
         const Float brightest = one / max(max(luma_now, luma), tiny);
-        const Float z2 = max(max(proof(now.x, before.x, variance, brightest), proof(now.y, before.y, variance, brightest)), proof(now.z, before.z, variance, brightest));
+        const Float z2 = max(max(proof(now.x, before.x, variance, rounding, brightest), proof(now.y, before.y, variance, rounding, brightest)),
+                             proof(now.z, before.z, variance, rounding, brightest));
+        doubt = min(doubt, Float(6e4f));
         const Float needed = doubt * mix(Float(a.proof), one, evidence);
         // First a gate, for static noise must move nothing; then as much as is expected to be more than noise (James and Stein).
         const Float gate = sat(one - square(square(needed / max(z2, tiny)))), believed = select(seen, gate * sat(one - one / max(z2, tiny)), zero);
@@ -71,13 +75,13 @@ struct RelightGain {
         const Float3 target = mix(before, now, believed);
         const Float3 ratio = {factor(target.x, before.x), factor(target.y, before.y), factor(target.z, before.z)};
         r.gain = scale(r.gain, ratio);
-        const Float3 rest = target - scale(before, ratio);
-        r.add = scale(r.add, ratio) + Float3{max(rest.x, zero), max(rest.y, zero), max(rest.z, zero)};
+        r.add = {added(r.add.x * ratio.x + max(target.x - before.x * ratio.x, zero)), added(r.add.y * ratio.y + max(target.y - before.y * ratio.y, zero)),
+                 added(r.add.z * ratio.z + max(target.z - before.z * ratio.z, zero))};
         const Float after = luma_of(target), step = abs(log2(max(after, tiny) / max(luma, tiny)));
         evidence = max(evidence, believed * sat(step * Float(2.77f)));  // all of it from a change by 28 % on
 
         store(a.gain, p, Float4{r.gain.x, r.gain.y, r.gain.z, evidence});
-        store(a.add, p, Float4{r.add.x, r.add.y, r.add.z, min(doubt, Float(6e4f))});
+        store(a.add, p, Float4{r.add.x, r.add.y, r.add.z, doubt});
         if (a.changed.present()) {
             const Float moved = max(max(abs(r.gain.x - one), abs(r.gain.y - one)), abs(r.gain.z - one)) * luma + max(max(r.add.x, r.add.y), r.add.z);
             store(a.changed, p, select(moved > luma * Float(1e-3f), Int(1), Int(0)));
@@ -91,11 +95,12 @@ struct RelightGain {
    private:
     DN_FN static Float3 mean_rgb(const Float4& ycocg) { return ycocg_to_rgb({ycocg.x, ycocg.y, ycocg.z}); }
     // The squared difference of two means in units of its variance.
-    DN_FN static Float proof(Float now, Float before, Float variance, Float brightest) {
+    DN_FN static Float proof(Float now, Float before, Float variance, Float rounding, Float brightest) {
         const Float larger = max(now, before);
-        return square(now - before) / (variance * square(larger * brightest) + square(larger * Float(no_difference)) + Float(1e-12f));
+        return square(now - before) / (variance * square(larger * brightest) + rounding + square(larger * Float(no_difference)) + Float(1e-12f));
     }
     DN_FN static Float factor(Float target, Float before) { return clamp((target + Float(1e-6f)) / (before + Float(1e-6f)), Float(least), Float(most)); }
+    DN_FN static Float added(Float light) { return min(light, Float(65504.f)); }
     // The coarser level at the centre of one of this level's tiles.
     DN_FN static Float4 between(const Image<RGBA16F>& coarse, const Pixel& p) {
         const Int x = shift_right(p.x, 1), beside = x + select((p.x & Int(1)) == Int(1), Int(1), Int(-1));

@@ -16,12 +16,14 @@ namespace denoise::DN_TARGET {
 // Sums of tiles' means, to be weighted by their pixels.
 struct TileMeans {
     Float4 now = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)}, before = now;
+    Float squared_weights = Float(0.f);
     DN_FN void add(const Image<RGBA16F>& now_image, const Image<RGBA16F>& before_image, Int x, Int y, Float weight) {
         const Mask inside = x >= Int(0) && x < Int(now_image.width) && y >= Int(0) && y < Int(now_image.height);
         const Float4 c = gather(now_image, x, y), h = gather(before_image, x, y);
         const Float w = select(inside, h.w * weight, Float(0.f));
         now = now + Float4{c.x, c.y, c.z, c.w * c.w} * w;
         before = before + Float4{h.x * w, h.y * w, h.z * w, w};
+        squared_weights = squared_weights + w * weight;
     }
     // Luma squared in now.w; before.w stays the sum of the weights.
     DN_FN void divide() {

@@ -67,7 +67,7 @@ DN_FN Relight relight_at(const Image<RGBA16F>& gain, const Image<RGBA16F>& add, 
 DN_FN Float relit_luma(const Relight& r, Float luma, Float3 color) {
     const Float3 scaled = {max(color.x - r.add.x, Float(1e-6f)), max(color.y - r.add.y, Float(1e-6f)), max(color.z - r.add.z, Float(1e-6f))};
     const Float before = luma_of({scaled.x / r.gain.x, scaled.y / r.gain.y, scaled.z / r.gain.z});
-    return luma * luma_of(scaled) / before + luma_of(r.add);
+    return min(luma * luma_of(scaled) / before + luma_of(r.add), Float(65504.f));
 }
 
 }  // namespace denoise::DN_TARGET
