@@ -242,7 +242,14 @@ std::string Graph::describe() {
 
 std::vector<std::pair<std::string, double>> Graph::timings() const {
     std::vector<std::pair<std::string, double>> list;
-    for (const Node& n : nodes_) list.emplace_back(label(n), n.ms);
+    for (const Node& n : nodes_) {
+        const std::string name = label(n);
+        const auto same = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == name; });
+        if (same == list.end())
+            list.emplace_back(name, n.ms);
+        else
+            same->second += n.ms;
+    }
     return list;
 }
 

@@ -65,7 +65,7 @@ class Graph {
 
     // ---- looking
     std::string describe();                                       // the page as text
-    std::vector<std::pair<std::string, double>> timings() const;  // ms of every pass in the last frame
+    std::vector<std::pair<std::string, double>> timings() const;  // ms of every pass in the last frame; of runs with one name, their sum
     size_t permanent_bytes() const;
     size_t transient_bytes() const { return arena_bytes_; }
 
