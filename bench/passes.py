@@ -76,5 +76,8 @@ def measure(
 
 
 def page_bytes(page: str) -> dict[str, float]:
-    """Bytes per pixel of each pass, as `describe()` prints them."""
-    return {name: float(size) for name, size in re.findall(r"^  (\S+) +([\d.]+) B/px   ", page, re.MULTILINE)}
+    """Bytes per pixel of each pass, as `describe()` prints them; of runs with one name, their sum."""
+    traffic: dict[str, float] = {}
+    for name, size in re.findall(r"^  (\S+) +([\d.]+) B/px   ", page, re.MULTILINE):
+        traffic[name] = traffic.get(name, 0) + float(size)
+    return traffic

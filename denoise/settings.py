@@ -228,6 +228,13 @@ class ReblurSettings(RadianceSettings):
     convergence_period: float = _number(0.8, 0, 1, "of max_accumulated_frames",
         "Length from which a history has the full speed. Larger: young histories are blurred more.")
 
+    # Light
+    relight: bool = _switch(True,
+        "Histories follow the light: where the new samples' mean over many pixels differs from the history's by more "
+        "than the noise explains, the history is scaled to it, in the same frame.")
+    relight_proof: float = _number(4, 1, 100, "standard deviations",
+        "Difference of those means that is believed. Larger: static noise moves less, small changes of light linger.")
+
     # Hit distances
     hit_distance_offset: float = _number(3, 0.001, 1000, "m",
         "Hit distances are compared relative to (this + depth scale * view_z). Larger: the blur crosses differences "

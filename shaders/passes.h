@@ -12,6 +12,10 @@
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
 #include "reference/accumulate.h"
+#include "relight/apply.h"
+#include "relight/gain.h"
+#include "relight/measure.h"
+#include "relight/reduce.h"
 #include "sigma/classify_shadow.h"
 #include "sigma/estimate_penumbra.h"
 #include "sigma/filter_shadow.h"
@@ -25,6 +29,10 @@
     PASS(reconstruct_hit_distance, ReconstructHitDistanceArgs, ReconstructHitDistance<Lobe::diffuse>, ReconstructHitDistance<Lobe::specular>) \
     PASS(prepass,                  SpatialFilterArgs,          PrePass<Lobe::diffuse>, PrePass<Lobe::specular>)                           \
     PASS(temporal_accumulation,    TemporalAccumulationArgs,   TemporalAccumulation<Signals::diffuse>, TemporalAccumulation<Signals::specular>, TemporalAccumulation<Signals::both>) \
+    PASS(relight_measure,          RelightMeasureArgs,         RelightMeasure)                                                            \
+    PASS(relight_reduce,           RelightReduceArgs,          RelightReduce)                                                             \
+    PASS(relight_gain,             RelightGainArgs,            RelightGain)                                                               \
+    PASS(relight_apply,            RelightApplyArgs,           RelightApply)                                                              \
     PASS(history_fix,              HistoryFixArgs,             HistoryFix<Lobe::diffuse>, HistoryFix<Lobe::specular>)                     \
     PASS(blur,                     SpatialFilterArgs,          Blur<Lobe::diffuse>, Blur<Lobe::specular>)                                 \
     PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \

@@ -65,6 +65,7 @@ TABLE: dict[str, Any] = {
     "min_material_specular": 0,
     "anti_firefly": True,
     "firefly_min_scale": 2,
+    "relight": False,  # the tables are of accumulation, clamps and anti-lag by themselves
 }
 
 

@@ -195,6 +195,8 @@ EFFECTS: dict[str, Effect] = {
     "convergence_scale": Effect(0.1, 5, leak(8, 12), FALLS),
     "convergence_base": Effect(0, 1, leak(12, 10), FALLS, {"convergence_period": 1}),
     "convergence_period": Effect(0, 1, leak(8, 12), RISES),
+    "relight": Effect(False, True, lag, FALLS),
+    "relight_proof": Effect(1, 100, lag, RISES, {"relight": True}),
     "hit_distance_offset": Effect(0.1, 100, leak(2, 8, distance=CONTACT), RISES, {"history_fix_frames": 0}),
     "hit_distance_depth_scale": Effect(0, 10, leak(2, 8, distance=CONTACT), RISES, {"history_fix_frames": 0}),
     "hit_distance_roughness_scale": Effect(

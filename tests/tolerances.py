@@ -113,8 +113,13 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
     match entry["format"]:
         case "R8U":
             return {"integer": np.frombuffer(data, np.uint8).reshape(size)}
-        case "R16U":  # see encode_footprint()
+        case "R16U":
             word = np.frombuffer(data, np.uint16).reshape(size)
+            if entry.get("image", "").endswith("_past"):  # see encode_past()
+                return {"luma": word & 1023, "co": word >> 10 & 7, "cg": word >> 13}
+            if "_light" in entry.get("image", ""):  # the memory of relight_gain
+                return {"evidence": word & 31, "noise": word >> 5}
+            # see encode_footprint()
             return {**{f"texel {k}": word >> 2 * k & 3 for k in range(4)}, "cubic": word >> 8}
         case "R16F":
             return {"value": np.frombuffer(data, np.float16).reshape(size)}

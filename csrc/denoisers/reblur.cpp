@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "relight.h"
+
 //  inputs ─ pack ─► guide, signal ─► [reconstruct] ─► [prepass] ─► temporal accumulation ─► history fix ─► blur ─► post-blur ─┬─► stabilize ─► resolve ─► outputs
 //                                                                          ▲     ▲                │                            │
 //                                                                          │     └─ fast luma ◄───┘                            │
@@ -70,9 +72,9 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
     // Per lobe: images that live across passes
     struct LobeImages {
         Array radiance, distance, factor;
-        Image<RGBA16F> signal, slow;
+        Image<RGBA16F> samples, signal, slow;
         Image<R16F> fast, fast_history;
-        Image<R16U> footprint;
+        Image<R16U> footprint, past;
         Image<R32U> offset;
         History<R8U> frames;
     } images[2] = {};
@@ -89,6 +91,10 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
         i.frames = g.history<R8U>(page.with("_frames"));
         i.signal = g.transient<RGBA16F>(page.with("_packed"));
         g.run<Pass::pack_signal>(page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .lobe = page.lobe});
+        if (s.relight) {
+            i.samples = i.signal;
+            i.past = g.transient<R16U>(page.with("_past"));
+        }
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
@@ -164,6 +170,8 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                                 .footprint_diffuse = d.footprint,
                                                                 .footprint_specular = sp.footprint,
                                                                 .offset_specular = sp.offset,
+                                                                .past_diffuse = d.past,
+                                                                .past_specular = sp.past,
                                                                 .max_frames = float(s.max_accumulated_frames),
                                                                 .max_fast_frames = float(s.max_fast_frames),
                                                                 .fix_frames = fix_frames,
@@ -178,6 +186,11 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
     for (const LobePage& page : lobes) {
         LobeImages& i = images[int(page.lobe)];
         const bool specular = page.lobe == Lobe::specular;
+        LightChange light;
+        if (s.relight)
+            light = relight(g, page.name,
+                            {.samples = i.samples, .past = i.past, .signal = i.signal, .fast = i.fast, .frames = i.frames.current, .max_fast_frames = float(s.max_fast_frames)},
+                            s.relight_proof);
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
         g.run<Pass::history_fix>(page.variant(), {.tiles = tiles,
                                                   .guide = guide,
@@ -235,6 +248,9 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                     .history_luma = stabilized.previous,
                                                     .luma = luma,
                                                     .frames = i.frames.current,
+                                                    .gain = light.gain,
+                                                    .add = light.add,
+                                                    .changed = light.changed,
                                                     .max_stabilized_frames = float(s.max_stabilized_frames),
                                                     .fix_frames = fix_frames,
                                                     .sigma_scale = s.antilag_sigma_scale,

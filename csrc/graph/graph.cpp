@@ -257,7 +257,14 @@ std::string Graph::describe() {
 
 std::vector<std::pair<std::string, double>> Graph::timings() const {
     std::vector<std::pair<std::string, double>> list;
-    for (const Node& n : nodes_) list.emplace_back(label(n), n.ms);
+    for (const Node& n : nodes_) {
+        const std::string name = label(n);
+        const auto same = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == name; });
+        if (same == list.end())
+            list.emplace_back(name, n.ms);
+        else
+            same->second += n.ms;
+    }
     return list;
 }
 
@@ -267,6 +274,7 @@ size_t Graph::permanent_bytes() const {
 
 std::map<std::string, std::string> Graph::save() const {
     std::map<std::string, std::string> state;
+    state["frame"] = std::to_string(width_) + "x" + std::to_string(height_);
     for (const auto& [name, b] : permanents_) {
         const std::string age = std::to_string(frame_number_ - b.written);
         state[name] = std::to_string(b.width) + "x" + std::to_string(b.height) + " " + age + "\n" + std::string(reinterpret_cast<const char*>(b.memory), b.bytes);
@@ -283,16 +291,19 @@ void Graph::restore(const std::map<std::string, std::string>& state) {
         size_t size;
     };
     std::map<std::string, Loaded> loaded;
+    int width = 0, height = 0;
+    const auto frame = state.find("frame");
+    if (frame == state.end() || std::sscanf(frame->second.c_str(), "%dx%d", &width, &height) != 2) throw std::invalid_argument("state: its size is missing");
+    if (width_ && width && (width != width_ || height != height_))  // a state from before the first frame fits any
+        throw std::invalid_argument("state: expected " + std::to_string(width_) + " x " + std::to_string(height_) + ", got " + std::to_string(width) + " x " +
+                                    std::to_string(height));
     for (const auto& [name, text] : state) {
-        if (name.rfind("flip:", 0) == 0) continue;
+        if (name.rfind("flip:", 0) == 0 || name == "frame") continue;
         Loaded l{};
         const size_t end = text.find('\n');
         unsigned long long age = 0;
         if (end == std::string::npos || std::sscanf(text.c_str(), "%dx%d %llu", &l.width, &l.height, &age) != 3)
             throw std::invalid_argument("state: image '" + name + "' is damaged");
-        if (width_ && (l.width != width_ || l.height != height_))
-            throw std::invalid_argument("state: expected " + std::to_string(width_) + " x " + std::to_string(height_) + ", got " + std::to_string(l.width) + " x " +
-                                        std::to_string(l.height));
         l.age = age;
         l.bytes = text.data() + end + 1;
         l.size = text.size() - end - 1;

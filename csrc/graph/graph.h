@@ -44,6 +44,7 @@ class Graph {
     Array input(const std::string& name);   // absent unless bound
     Array output(const std::string& name);  // absent unless bound
     template <class F> Image<F> permanent(const std::string& name) { return image<F>(name, Life::permanent, width_, height_); }
+    template <class F> Image<F> permanent(const std::string& name, int width, int height) { return image<F>(name, Life::permanent, width, height); }
     template <class F> Image<F> transient(const std::string& name) { return image<F>(name, Life::transient, width_, height_); }
     template <class F> Image<F> transient(const std::string& name, int width, int height) { return image<F>(name, Life::transient, width, height); }
     template <class F> History<F> history(const std::string& name);
@@ -64,7 +65,7 @@ class Graph {
 
     // ---- looking
     std::string describe();                                       // the page as text
-    std::vector<std::pair<std::string, double>> timings() const;  // ms of every pass in the last frame
+    std::vector<std::pair<std::string, double>> timings() const;  // ms of every pass in the last frame; of runs with one name, their sum
     size_t permanent_bytes() const;
     size_t transient_bytes() const { return arena_bytes_; }
 

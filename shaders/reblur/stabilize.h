@@ -4,6 +4,7 @@
 #pragma once
 #include "../common/classify_tiles.h"
 #include "../lobe.h"
+#include "../relight/tiles.h"
 #include "convergence.h"
 
 namespace denoise {
@@ -18,6 +19,8 @@ struct StabilizeArgs {
     Image<R16F> history_luma;   // in: stabilised luma of the last frame
     Image<R16F> luma;           // out
     Image<R8U> frames;          // in and out: shortened where the light changed
+    Image<RGBA16F> gain, add;   // in: of re-lighting, may be absent
+    Image<R8U> changed;         // in, with them
     float max_stabilized_frames = 0;
     float fix_frames = 0;
     float sigma_scale = 0, sensitivity = 0;  // of the anti-lag
@@ -26,7 +29,8 @@ struct StabilizeArgs {
     int history_valid = 0;      // history_luma is of the last frame
     Convergence convergence;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.out(luma), v.inout(frames);
+        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.in(gain), v.in(add), v.in(changed),
+            v.out(luma), v.inout(frames);
     }
 };
 }  // namespace denoise
@@ -75,7 +79,11 @@ template <Lobe L> struct Stabilize {
         decode_footprint(fetch(a.footprint, p), f);
         f.taps = bilinear_at_uv(frame, at);
         const Float quality = a.history_valid ? sqrt(sat(coverage(f))) : Float(0.f);
-        const Float history = max(fetch_history(frame, a.history_luma, f, at), Float(0.f));
+        Float history = max(fetch_history(frame, a.history_luma, f, at), Float(0.f));
+        if (a.gain.present() && light_changed(a.changed, p)) {
+            const Float4 now = fetch(a.signal, p);
+            history = relit_luma(relight_at(a.gain, a.add, p), history, ycocg_to_rgb({now.x, now.y, now.z}));
+        }
 
         // Anti-lag: a stabilised past outside the present's box speaks for a change of light.
         const Float reach = sigma * Float(a.sigma_scale), boxed = clamp(history, mean - reach, mean + reach);

@@ -4,6 +4,7 @@
 #pragma once
 #include "../common/classify_tiles.h"
 #include "../lobe.h"
+#include "../relight/tiles.h"
 
 namespace denoise {
 
@@ -24,6 +25,7 @@ struct TemporalAccumulationArgs {
     Image<R16F> tracking_out;                      // out
     Image<R16U> footprint_diffuse, footprint_specular;  // out: for stabilisation, which looks at the same place
     Image<R32U> offset_specular;                   // out: where that is, in pixels from this one, as two fp16
+    Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_past()
     float max_frames = 0, max_fast_frames = 0, fix_frames = 0;
     float responsive_roughness = 0, responsive_min_frames = 0;
     float roughness_fraction = 0;
@@ -38,6 +40,7 @@ struct TemporalAccumulationArgs {
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
         v.in(prev_frames_diffuse), v.in(prev_frames_specular), v.out(frames_diffuse), v.out(frames_specular);
         v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(footprint_diffuse), v.out(footprint_specular), v.out(offset_specular);
+        v.out(past_diffuse), v.out(past_specular);
     }
 };
 
@@ -140,6 +143,7 @@ template <Signals S> struct TemporalAccumulation {
             store(a.fast_diffuse, p, Float(0.f));
             store(a.frames_diffuse, p, Int(0));
             store(a.footprint_diffuse, p, Int(0));
+            if (a.past_diffuse.present()) store(a.past_diffuse, p, Int(no_past));
         }
         if constexpr (has_specular(S)) {
             store(a.specular, p, zero);
@@ -147,6 +151,7 @@ template <Signals S> struct TemporalAccumulation {
             store(a.frames_specular, p, Int(0));
             store(a.tracking_out, p, Float(0.f));
             store(a.footprint_specular, p, Int(0));
+            if (a.past_specular.present()) store(a.past_specular, p, Int(no_past));
             store(a.offset_specular, p, Int(0));
         }
     }
@@ -229,6 +234,9 @@ template <Signals S> struct TemporalAccumulation {
         const Float spread = spec ? lobe_spread_quarter(pt.roughness) : Float(1.f);
         const Float distance_speed = max(speed, Float(1.f) / (Float(1.f) + Float(0.5f * a.max_frames) * spread));
         const Mask known = current.w >= Float(0.f);
+
+        const auto& past = spec ? a.past_specular : a.past_diffuse;
+        if (past.present()) store(past, p, select(pt.surface && !fresh, encode_past({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
 
         Float4 result = mix(history, current, speed);
         result = select(fresh, current, result);
