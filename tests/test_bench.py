@@ -96,7 +96,7 @@ def test_passes_of_shadows(tmp_path: Path) -> None:
     found = run(tmp_path, *PASSES, "--signals", "shadow", "--lights", "2", "--soft", "1")
     assert (found["setup"]["signals"], found["setup"]["lights"], found["setup"]["soft"]) == ("shadow", 2, 1)
     lights = {name.rpartition(".")[2] for name in found["rows"] if "." in name}
-    assert lights == {"0", "1"}
+    assert lights == {"0", "1", "0+1"}  # tiles by light, the rest for both
     together = run(tmp_path, *PASSES, "--signals", "diffuse,shadow")["rows"]
     assert {"pack_guides", "blur.diffuse"} <= together.keys()
     assert any(name.endswith(".0") for name in together)

@@ -429,7 +429,7 @@ def test_denoisers_share_a_frame(tmp_path: Path) -> None:
     assert found["shadow_lamp"].shape == (18, 32, 3)
     record = json.loads((tmp_path / "both" / "run.json").read_text())
     assert record["denoiser"] == "reblur,sigma"
-    assert record["settings"]["sigma"]["max_stabilized_frames"] == 5
+    assert record["settings"]["sigma"]["max_stabilized_frames"] == 6
     assert sq.denoise_sequence(shaded, tmp_path / "both").skipped == 4
     with pytest.raises(ValueError, match="frame_time: expected one value for the whole frame"):
         sq.denoise_sequence(shaded, tmp_path / "both", settings={"sigma": {"frame_time": 1}})

@@ -71,7 +71,10 @@ PASSES = {
     "pack_signal": Tolerance(1),
     "temporal_accumulation": Tolerance(2, 0.01),  # looks up another texel where a projection lands on the border of two
     "resolve": Tolerance(1, 0.001),
-    "sigma_resolve": Tolerance(1, 0.001),
+    "classify_shadow": Tolerance(1),  # rounds the distance of the farthest occluder up to a code
+    "spread_softness": EXACT,
+    "estimate_penumbra": Tolerance(1, 0.01),  # as temporal accumulation, and taps that land on the border of two texels
+    "filter_shadow": Tolerance(2, 0.01),
     "reference_accumulate": Tolerance(2.0**-10),  # eight steps of fp32
 }
 
@@ -119,6 +122,13 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
                 return {"luma": word & 1023, "co": word >> 10 & 7, "cg": word >> 13}
             if "_light" in entry.get("image", ""):  # the memory of relight_gain
                 return {"evidence": word & 31, "noise": word >> 5}
+            match entry.get("image", "").partition(".")[0]:  # see shaders/sigma/shadow.h
+                case "penumbra":
+                    return {"visibility": word & 127, "width": word >> 7 & 127, "flags": word >> 14}
+                case "past":
+                    return {"visibility": word & 4095, "frames": word >> 12}
+                case "mixed_tiles" | "soft_tiles":
+                    return {"softness": word & 255, "distance": word >> 8}
             # see encode_footprint()
             return {**{f"texel {k}": word >> 2 * k & 3 for k in range(4)}, "cubic": word >> 8}
         case "R16F":
@@ -134,6 +144,12 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
             fields = {"normal x": words[..., 1] & 2047, "normal y": words[..., 1] >> 11 & 2047}
             return {"view_z": words[..., 0].view(np.float32), **fields, "roughness": words[..., 1] >> 22}
         case "R32U":
+            word = np.frombuffer(data, np.uint32).reshape(size)
+            match entry.get("image", "").partition(".")[0]:  # see shaders/sigma/shadow.h
+                case "shadow_history":
+                    return {"visibility": word & 4095, "frames": word >> 12 & 15, "depth": word >> 16}
+                case "tint" | "past_tint" | "tint_history":
+                    return {"red": word & 1023, "green": word >> 10 & 1023, "blue": word >> 20}
             return {"offset": np.frombuffer(data, np.float16).reshape(*size, 2)}
         case "f16" | "f32" as kind:
             values = np.frombuffer(data, np.float16 if kind == "f16" else np.float32)

@@ -47,8 +47,7 @@ void Sigma::example(FrameInput& input) const {
 void Sigma::page(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides) {
     std::vector<const Light*> plain, tinted;
     for (const Light& light : input.lights) (input.inputs.count("translucency." + light.key) ? tinted : plain).push_back(&light);
-    for (size_t k = 0; k < plain.size(); k += lights_per_pass)
-        group(g, f, input, guides, {plain.begin() + k, plain.begin() + std::min(k + lights_per_pass, plain.size())}, false);
+    for (size_t k = 0; k < plain.size(); k += lights_per_pass) group(g, f, input, guides, {plain.begin() + k, plain.begin() + std::min(k + lights_per_pass, plain.size())}, false);
     for (const Light* light : tinted) group(g, f, input, guides, {light}, true);
 }
 

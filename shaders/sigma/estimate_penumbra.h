@@ -37,8 +37,8 @@ namespace denoise::DN_TARGET {
 struct RingTap {
     float x, y, weight;
 };
-DN_CONSTANT RingTap ring_taps[8] = {{1, 0, 0.517f},        {0, 1, 0.517f},         {-1, 0, 0.517f},         {0, -1, 0.517f},
-                                    {0.354f, 0.354f, 0.848f}, {-0.354f, 0.354f, 0.848f}, {-0.354f, -0.354f, 0.848f}, {0.354f, -0.354f, 0.848f}};
+DN_CONSTANT RingTap ring_taps[8] = {
+    {1, 0, 0.517f}, {0, 1, 0.517f}, {-1, 0, 0.517f}, {0, -1, 0.517f}, {0.354f, 0.354f, 0.848f}, {-0.354f, 0.354f, 0.848f}, {-0.354f, -0.354f, 0.848f}, {0.354f, -0.354f, 0.848f}};
 // Gaussian of a 5x5 window, exp(-0.66 (r / 2)^2), by |dx| and |dy|.
 DN_CONSTANT float window_gaussian[3][3] = {{1, 0.848f, 0.517f}, {0.848f, 0.719f, 0.438f}, {0.517f, 0.438f, 0.267f}};
 DN_FN float window_weight(int dx, int dy) { return window_gaussian[dx < 0 ? -dx : dx][dy < 0 ? -dy : dy]; }
@@ -58,7 +58,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         const Mask surface = inside && is_surface(frame, z);
         const Float3 point = view_point_at(frame, p.center_x(), p.center_y(), z);
         out[0] = select(surface, z, Float(sky_view_z));
-        for (int k = 0; k < Lights; k++) out[1 + k] = k < a.count ? penumbra_px(frame, a.light[k], occluder_distance(read(a.occluder_distance[k], p)), point, surface) : Float(away);
+        for (int k = 0; k < Lights; k++)
+            out[1 + k] = k < a.count ? penumbra_px(frame, a.light[k], occluder_distance(read(a.occluder_distance[k], p)), point, surface) : Float(away);
     }
 
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
@@ -95,7 +96,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
             Int tint(0), word(0);
             if (a.history[k].present()) word = remember(frame, a.history[k], a.tint_history, past, tint);
             store(a.past[k], p, select(receives, word, Int(0)));
-            if constexpr (Tinted) store(a.past_tint, p, tint);
+            if constexpr (Tinted) store(a.past_tint, p, select(receives && past_frames(word) > Float(0.f), tint, Int(0)));
         }
     }
 
@@ -139,7 +140,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around may.
         const Float search = penumbra_px(frame, a.light[k], decode_distance(farthest), point, receives) * Float(0.7f);
         const Float radius = min(select(found, Float(0.6f) * width, search), Float(a.max_radius)) * softness(a.tiles[k], p);
-        if (any(receives && radius > Float(1.f))) {
+        const Mask far = receives && radius > Float(1.f);
+        if (any(far)) {
             const LightPlane across = light_plane(frame, point, normal, direction_to(a.light[k], point));
             for (int t = 0; t < 8; t++) {
                 const RingTap tap = ring_taps[t];
@@ -152,9 +154,10 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
                 const Float distance = occluder_distance(read_at(a.occluder_distance[k], ix, iy));
                 const Float w_px = penumbra_px(frame, a.light[k], distance, view_point_at(frame, fx + Float(0.5f), fy + Float(0.5f), zs), inside && is_surface(frame, zs));
                 // A penumbra narrower than the one here does not belong in the mean; without one here, only those that reach here do.
-                const Float reach = select(found, min(w_px / max(width, Float(1e-3f)), one), sat(Float(2.f) * w_px / max(radius * Float(tap.x * tap.x + tap.y * tap.y > 0.9f ? 1.f : 0.5f), Float(1e-3f))));
+                const Float reach = select(found, min(w_px / max(width, Float(1e-3f)), one),
+                                           sat(Float(2.f) * w_px / max(radius * Float(tap.x * tap.x + tap.y * tap.y > 0.9f ? 1.f : 0.5f), Float(1e-3f))));
                 Float w = compact_weight(plane.residual(fx, fy, zs)) * reach * Float(tap.weight);
-                w = select(w_px > Float(away), w, zero);
+                w = select(far && w_px > Float(away), w, zero);
                 total = total + w;
                 const Mask free = w_px >= Float(lit);
                 sum = sum + select(free, w, zero);

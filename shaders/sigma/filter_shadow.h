@@ -35,12 +35,10 @@ namespace denoise::DN_TARGET {
 struct DiscTap {
     float x, y, weight;
 };
-DN_CONSTANT DiscTap disc_taps[16] = {
-    {0.3536f, 0.0000f, 0.9394f}, {-0.4515f, 0.4137f, 0.8290f}, {0.0691f, -0.7875f, 0.7316f}, {0.5691f, 0.7423f, 0.6456f},
-    {-1.0444f, -0.1847f, 0.5698f}, {0.9894f, -0.6294f, 0.5028f}, {-0.3309f, 1.2311f, 0.4437f}, {-0.6311f, -1.2152f, 0.3916f},
-    {1.3693f, 0.5001f, 0.3456f}, {-1.4245f, 0.5880f, 0.3050f}, {0.6867f, -1.4675f, 0.2691f}, {0.5075f, 1.6179f, 0.2375f},
-    {-1.5295f, -0.8864f, 0.2096f}, {1.7943f, -0.3945f, 0.1850f}, {-1.0950f, 1.5575f, 0.1632f}, {-0.2530f, -1.9522f, 0.1441f}
-};
+DN_CONSTANT DiscTap disc_taps[16] = {{0.3536f, 0.0000f, 0.9394f},   {-0.4515f, 0.4137f, 0.8290f}, {0.0691f, -0.7875f, 0.7316f}, {0.5691f, 0.7423f, 0.6456f},
+                                     {-1.0444f, -0.1847f, 0.5698f}, {0.9894f, -0.6294f, 0.5028f}, {-0.3309f, 1.2311f, 0.4437f}, {-0.6311f, -1.2152f, 0.3916f},
+                                     {1.3693f, 0.5001f, 0.3456f},   {-1.4245f, 0.5880f, 0.3050f}, {0.6867f, -1.4675f, 0.2691f}, {0.5075f, 1.6179f, 0.2375f},
+                                     {-1.5295f, -0.8864f, 0.2096f}, {1.7943f, -0.3945f, 0.1850f}, {-1.0950f, 1.5575f, 0.1632f}, {-0.2530f, -1.9522f, 0.1441f}};
 
 template <int Lights, bool Tinted> struct FilterShadow {
     using Args = FilterShadowArgs;
@@ -90,7 +88,13 @@ template <int Lights, bool Tinted> struct FilterShadow {
             const Float width = select(receives, known_width(tile, 4 + per_light * k), Float(0.f));
             if (any(width > Float(0.f))) {  // none: no occluder near, or a tile without an edge
                 if (!weighed) weigh_window(a, frame, p, tile, center, same), weighed = true;
-                filter(a, frame, p, tile, k, center, same, width, visible, frames, tint);
+                Float filtered = raw, kept = frames;
+                Float3 colour = tint;
+                filter(a, frame, p, tile, k, center, same, width, filtered, kept, colour);
+                const Mask soft = width > Float(0.f);
+                visible = select(soft, filtered, visible);
+                frames = select(soft, kept, frames);
+                if constexpr (Tinted) tint = select(soft, colour, tint);
             }
             frames = min(frames, Float(a.max_frames));
             const Float shown = select(receives, select(raw_side, raw, visible), Float(0.f));
@@ -127,8 +131,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
     DN_FN static void weigh_window(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, Surface center, Float same[window]) {
         const PlaneTest plane = plane_test(frame, rotate(frame.world_to_view, decode_normal(center.packed)), view_point_at(frame, p, center.view_z), a.plane_sensitivity);
         for (int dy = -3; dy <= 3; dy++)
-            for (int dx = -3; dx <= 3; dx++)
-                same[(dy + 3) * side + dx + 3] = compact_weight(plane.residual(to_float(p.x + Int(dx)), Float(float(p.y + dy)), tile(0, dx, dy)));
+            for (int dx = -3; dx <= 3; dx++) same[(dy + 3) * side + dx + 3] = compact_weight(plane.residual(to_float(p.x + Int(dx)), Float(float(p.y + dy)), tile(0, dx, dy)));
     }
 
     DN_FN static void filter(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, Surface center, const Float same[window], Float width,
@@ -215,7 +218,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
     // Is what the past says of the pixels around borne out by this frame's rays? Their mean must not differ by more than their noise (a ray
     // is lit or not: variance v (1 - v)), and they must not surprise more often than v says.
     DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const Float same[window], Float width, Float& visible,
-                                           Float& frames, Float3& tint) {
+                            Float& frames, Float3& tint) {
         const int raw = 1 + per_light * k, past = raw + 2;
         const Float zero(0.f), one(1.f);
         Float clear(1.f);  // how much less a tinted occluder changes than an opaque one

@@ -112,7 +112,8 @@ DN_FN Float history_depth(Int word) { return to_float(shift_right(word, 16)); }
 
 // Colours that pass an occluder, ten bits a channel.
 DN_FN Int encode_tint(Float3 c) {
-    return to_int(sat(c.x) * Float(1023.f) + Float(0.5f)) | shift_left(to_int(sat(c.y) * Float(1023.f) + Float(0.5f)), 10) | shift_left(to_int(sat(c.z) * Float(1023.f) + Float(0.5f)), 20);
+    return to_int(sat(c.x) * Float(1023.f) + Float(0.5f)) | shift_left(to_int(sat(c.y) * Float(1023.f) + Float(0.5f)), 10) |
+           shift_left(to_int(sat(c.z) * Float(1023.f) + Float(0.5f)), 20);
 }
 DN_FN Float3 decode_tint(Int word) {
     const Float scale(1.f / 1023.f);
