@@ -19,6 +19,7 @@
 #include "sigma/classify_shadow.h"
 #include "sigma/estimate_penumbra.h"
 #include "sigma/filter_shadow.h"
+#include "sigma/follow_occluder.h"
 #include "testing/probe.h"
 
 // clang-format off
@@ -40,6 +41,8 @@
     PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
     PASS(classify_shadow,          ClassifyShadowArgs,         ClassifyShadow)                                                            \
     PASS(spread_softness,          SpreadSoftnessArgs,         SpreadSoftness)                                                            \
+    PASS(follow_occluder,          FollowOccluderArgs,         FollowOccluder)                                                            \
+    PASS(spread_steps,             SpreadStepsArgs,            SpreadSteps)                                                               \
     PASS(estimate_penumbra,        EstimatePenumbraArgs,       EstimatePenumbra<1, false>, EstimatePenumbra<lights_per_pass, false>, EstimatePenumbra<1, true>) \
     PASS(filter_shadow,            FilterShadowArgs,           FilterShadow<1, false>, FilterShadow<lights_per_pass, false>, FilterShadow<1, true>) \
     PASS(reference_accumulate,     ReferenceAccumulateArgs,    ReferenceAccumulate)                                                        \

@@ -16,19 +16,21 @@ struct SurfaceMotion {
 
 // `motion` has 2 channels (pixels; the point is taken as static in depth), 3 (pixels and view_z; or, with `world_motion`, a world-space step)
 // or is absent (static scene). `given_z` is the caller's view_z: where it is negative, so is the depth part of the motion.
-DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Array& given_z, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
+// `value(array, channel)` reads them where the point is.
+template <class Value> DN_FN SurfaceMotion surface_motion_by(const FrameConstants& frame, const Array& motion, const Array& given_z, Value value, Float2 uv, Float3 world,
+                                                             Float view_z) {
     SurfaceMotion m;
     if (!motion.present() || frame.world_motion) {
         m.world = world;
-        if (motion.present()) m.world = world + Float3{read(motion, p, 0), read(motion, p, 1), read(motion, p, 2)};
+        if (motion.present()) m.world = world + Float3{value(motion, 0), value(motion, 1), value(motion, 2)};
         m.uv = project(frame.prev_world_to_clip, m.world);
         m.view_z = transform(frame.prev_world_to_view, m.world).z;
         return m;
     }
-    m.uv = {uv.x + read(motion, p, 0) * Float(frame.inv_width), uv.y + read(motion, p, 1) * Float(frame.inv_height)};
+    m.uv = {uv.x + value(motion, 0) * Float(frame.inv_width), uv.y + value(motion, 1) * Float(frame.inv_height)};
     if (motion.channels == 3) {
-        const Float dz = read(motion, p, 2);
-        m.view_z = view_z + select(read(given_z, p) < Float(0.f), -dz, dz);
+        const Float dz = value(motion, 2);
+        m.view_z = view_z + select(value(given_z, 0) < Float(0.f), -dz, dz);
     } else {
         m.view_z = transform(frame.prev_world_to_view, world).z;
     }
@@ -38,6 +40,17 @@ DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& mot
     m.world = {Float(v[0]) * d.x + Float(v[4]) * d.y + Float(v[8]) * d.z, Float(v[1]) * d.x + Float(v[5]) * d.y + Float(v[9]) * d.z,
                Float(v[2]) * d.x + Float(v[6]) * d.y + Float(v[10]) * d.z};
     return m;
+}
+DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Array& given_z, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
+    return surface_motion_by(frame, motion, given_z, [&](const Array& array, int channel) { return read(array, p, channel); }, uv, world, view_z);
+}
+// The same at a pixel per lane.
+DN_FN SurfaceMotion surface_motion_at(const FrameConstants& frame, const Array& motion, const Array& given_z, Int x, Int y, Float2 uv, Float3 world, Float view_z) {
+    const auto value = [&](Array array, int channel) {
+        array.data += channel * array.stride_c;
+        return read_at(array, x, y);
+    };
+    return surface_motion_by(frame, motion, given_z, value, uv, world, view_z);
 }
 DN_FN Float2 to_pixels(const FrameConstants& frame, Float2 uv) { return {uv.x * Float(float(frame.width)), uv.y * Float(float(frame.height))}; }
 DN_FN Bilinear bilinear_at_uv(const FrameConstants& frame, Float2 uv) {

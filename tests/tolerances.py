@@ -100,6 +100,9 @@ def differences(entry: dict[str, Any]) -> dict[str, Numbers]:
             luma = np.maximum(abs(x[..., :1].astype(float)), abs(y[..., :1].astype(float)))
             color = half_steps(x[..., :3], y[..., :3], luma)
             result[name] = np.concatenate([color, half_steps(x[..., 3:], y[..., 3:])], -1).max(-1)
+        elif name == "step":  # differences of positions: known as well as the longest is
+            longest = np.maximum(abs(x), abs(y)).max(-1, keepdims=True)
+            result[name] = half_steps(x, y, longest).max(-1)
         elif name == "offset":  # pixels: no finer than fp16 at 1
             result[name] = half_steps(x, y, np.maximum(np.maximum(abs(x), abs(y)), 1)).max(-1)
         elif np.issubdtype(x.dtype, np.floating):
@@ -137,6 +140,9 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
             return {"value": np.frombuffer(data, np.float32).reshape(size)}
         case "F32X2":  # the value is the sum
             return {"value": np.frombuffer(data, np.float32).reshape(*size, 2).sum(-1, np.float64)}
+        case "RGBA16F" if "_steps" in entry.get("image", ""):  # of occluders
+            numbers = np.frombuffer(data, np.float16).reshape(*size, 4)
+            return {"step": numbers[..., :3], "distance": numbers[..., 3]}
         case "RGBA16F":
             return {"signal": np.frombuffer(data, np.float16).reshape(*size, 4)}
         case "GUIDE64":

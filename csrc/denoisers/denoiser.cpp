@@ -11,6 +11,8 @@
 namespace denoise {
 namespace {
 
+const std::string light_prefix = "light place ";  // in states, before a light's key
+
 std::unique_ptr<Family> make_family(const std::string& name) {
     if (name == "reblur") return std::make_unique<Reblur>();
     if (name == "sigma") return std::make_unique<Sigma>();
@@ -94,7 +96,13 @@ void Denoiser::write_page(const FrameInput& input) {
     graph_.begin(width_, height_);
     graph_.bind(input.inputs, input.outputs);
     const Guides guides = pack_guides();
-    for (const auto& family : families_) family->page(graph_, frame_, input, guides);
+    FrameInput known = input;
+    for (Light& light : known.lights) {
+        const auto it = frame_.history_valid ? places_.find(light.key) : places_.end();
+        const bool same = it != places_.end() && it->second.local == int64_t(light.local);
+        std::copy_n(same ? it->second.vector : light.vector, 3, light.last);
+    }
+    for (const auto& family : families_) family->page(graph_, frame_, known, guides);
     described_ = true;
 }
 
@@ -115,6 +123,8 @@ void Denoiser::remember(const FrameInput& input) {
     if (input.camera) memory_.previous = *input.camera;
     memory_.frame_index = frame_.frame_index + 1;
     memory_.started = 1;
+    places_.clear();
+    for (const Light& light : input.lights) places_[light.key] = {{light.vector[0], light.vector[1], light.vector[2]}, light.local};
 }
 
 std::string Denoiser::describe() {
@@ -137,12 +147,14 @@ void Denoiser::resize(int width, int height) {
     width_ = width;
     height_ = height;
     memory_ = {};
+    places_.clear();
     described_ = false;
 }
 
 std::map<std::string, std::string> Denoiser::save() const {
     auto state = graph_.save();
     state["memory"] = std::string(reinterpret_cast<const char*>(&memory_), sizeof memory_);
+    for (const auto& [key, place] : places_) state[light_prefix + key] = std::string(reinterpret_cast<const char*>(&place), sizeof place);
     return state;
 }
 
@@ -153,9 +165,15 @@ void Denoiser::restore(const std::map<std::string, std::string>& state) {
     Memory memory;
     std::memcpy(&memory, it->second.data(), sizeof memory);
     images.erase(it);
+    std::map<std::string, LightPlace> places;
+    for (auto at = images.lower_bound(light_prefix); at != images.end() && at->first.compare(0, light_prefix.size(), light_prefix) == 0; at = images.erase(at)) {
+        if (at->second.size() != sizeof(LightPlace)) throw std::invalid_argument("state: not a state of this denoiser");
+        std::memcpy(&places[at->first.substr(light_prefix.size())], at->second.data(), sizeof(LightPlace));
+    }
     graph_.begin(width_, height_);
     graph_.restore(images);
     memory_ = memory;
+    places_ = places;
     described_ = false;
 }
 

@@ -21,6 +21,7 @@ struct Light {
     bool local = false;
     double vector[3] = {0, 1, 0};  // world: unit direction towards the light; local: its position
     float size = 0;                // tangent of the angular radius; local: radius, world units
+    double last[3] = {0, 1, 0};    // `vector` in the last frame, or this frame's if there was none; the denoiser fills it in
 };
 
 struct FrameInput {
@@ -79,6 +80,10 @@ class Denoiser {
         uint32_t frame_index = 0;
         int32_t started = 0;
     };
+    struct LightPlace {
+        double vector[3];
+        int64_t local;
+    };
     void write_page(const FrameInput& input);
     FrameConstants constants(const FrameInput& input) const;
     Needs needs() const;
@@ -90,6 +95,7 @@ class Denoiser {
     FrameSettings settings_;
     std::vector<std::unique_ptr<Family>> families_;
     Memory memory_;
+    std::map<std::string, LightPlace> places_;  // of the last frame's lights
     FrameConstants frame_;
     bool described_ = false;
 };

@@ -5,7 +5,7 @@
 #include <cmath>
 
 //  occluder distance ─► classify ─► spread ─► tiles ─┐
-//  occluder distance, guide ─► estimate penumbra ────┴─► penumbra, past ─► filter ─► shadow
+//  occluder distance, guide ─► estimate penumbra ────┼─► penumbra, past ─► filter ─► shadow
 //                                     ▲                                       │
 //                                     └───────────── history ◄────────────────┘
 //
@@ -21,14 +21,20 @@ ShadowLight in_view(const Light& light, const Camera& camera, const FrameConstan
     const auto eye = camera_position(camera);
     ShadowLight l;
     for (int i = 0; i < 3; i++) {
-        double sum = 0;
-        for (int j = 0; j < 3; j++) sum += f.world_to_view[3 * i + j] * (light.vector[j] - (light.local ? eye[j] : 0));
-        l.vector[i] = float(sum);
+        double now = 0, last = 0;
+        for (int j = 0; j < 3; j++) {
+            const double origin = light.local ? eye[j] : 0;
+            now += f.world_to_view[3 * i + j] * (light.vector[j] - origin);
+            last += f.world_to_view[3 * i + j] * (light.last[j] - origin);
+        }
+        l.vector[i] = float(now), l.last[i] = float(last);
     }
     l.size = light.size;
     l.local = light.local;
     return l;
 }
+
+bool moves(const ShadowLight& light) { return !std::equal(light.vector, light.vector + 3, light.last); }
 
 // One angle a frame, by the golden ratio.
 void rotate(float out[2], uint32_t frame_index, double turn) {
@@ -85,6 +91,7 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
         estimate.past[k] = filter.past[k] = g.transient<R16U>(of_light("past"));
         filter.out[k] = g.output(of_light("shadow"));
         filter.history_length[k] = g.output(of_light("shadow_history_length"));
+        estimate.steps[k] = {};
         History<R32U> history{}, tints{};
         if (remembers) {
             history = g.history<R32U>(of_light("shadow_history"));
@@ -103,6 +110,15 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
                     estimate.history[k] = {};
                 filter.tint_history = tints.current;
             }
+        }
+        if (estimate.history[k].present() && (guides.motion.present() || moves(light))) {
+            const int blocks_x = (f.width + step_block - 1) / step_block, blocks_y = (f.height + step_block - 1) / step_block;
+            const auto found = g.transient<RGBA16F>(of_light("occluder_steps"), blocks_x, blocks_y), steps = g.transient<RGBA16F>(of_light("spread_steps"), blocks_x, blocks_y);
+            g.run<Pass::follow_occluder>(
+                {0, key},
+                {.guide = guides.guide, .motion = guides.motion, .view_z = guides.view_z, .occluder_distance = distance, .tiles = spread, .light = light, .steps = found});
+            g.run<Pass::spread_steps>({0, key}, {.steps = found, .spread = steps});
+            estimate.steps[k] = steps;
         }
         names += (k ? "+" : "") + key;
     }

@@ -55,7 +55,7 @@ FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outp
     frame.reset = reset;
     for (const py::handle light : lights) {
         const auto [key, local, vector, size] = light.cast<std::tuple<std::string, bool, std::array<double, 3>, float>>();
-        frame.lights.push_back({key, local, {vector[0], vector[1], vector[2]}, size});
+        frame.lights.push_back({.key = key, .local = local, .vector = {vector[0], vector[1], vector[2]}, .size = size});
     }
     set_all(d, settings);
     return frame;

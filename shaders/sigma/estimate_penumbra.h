@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Estimate penumbra: how wide the penumbra is at each pixel, lit ones included, a first filtered visibility, and what the past knows here.
 #pragma once
-#include "shadow.h"
+#include "follow_occluder.h"
 
 namespace denoise {
 constexpr int lights_per_pass = 4;  // lights that share the work on guides, motion and geometry
@@ -12,6 +12,7 @@ struct EstimatePenumbraArgs {
     Array occluder_distance[lights_per_pass];           // in
     Image<R16U> tiles[lights_per_pass];                 // in: of spread_softness
     Image<R32U> history[lights_per_pass];               // in, absent without history
+    Image<RGBA16F> steps[lights_per_pass];              // in: of spread_steps; absent where nothing can move
     Image<R16U> penumbra[lights_per_pass];              // out: see encode_penumbra
     Image<R16U> past[lights_per_pass];                  // out: see encode_past
     Array translucency;                                 // in, may be absent; of a light that is alone in its pass
@@ -23,14 +24,13 @@ struct EstimatePenumbraArgs {
     float max_radius = 0;      // px
     float rotation[2] = {};    // cosine and sine
     template <class V> void io(V& v) {
-        for (int k = 0; k < lights_per_pass; k++) v.out(penumbra[k]), v.out(past[k]), v.in(occluder_distance[k]), v.in(tiles[k]), v.in(history[k]);
+        for (int k = 0; k < lights_per_pass; k++) v.out(penumbra[k]), v.out(past[k]), v.in(occluder_distance[k]), v.in(tiles[k]), v.in(history[k]), v.in(steps[k]);
         v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(threshold_mix), v.in(translucency), v.in(tint_history), v.out(tint), v.out(past_tint);
     }
 };
 }  // namespace denoise
 
 #ifdef DN_TARGET
-#include "../reproject.h"
 namespace denoise::DN_TARGET {
 
 // Eight directions: four at the radius, four between them at half of it.
@@ -94,7 +94,10 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
             }
             estimate(a, frame, p, tile, k, plane, point, normal, same, receives, around >> 8);
             Int tint(0), word(0);
-            if (a.history[k].present()) word = remember(frame, a.history[k], a.tint_history, past, tint);
+            if (a.history[k].present()) {
+                const Past there = a.steps[k].present() ? follow(a, frame, p, tile, k, point, normal, same, receives, past) : past;
+                word = remember(frame, a.history[k], a.tint_history, there, tint);
+            }
             store(a.past[k], p, select(receives, word, Int(0)));
             if constexpr (Tinted) store(a.past_tint, p, select(receives && past_frames(word) > Float(0.f), tint, Int(0)));
         }
@@ -187,32 +190,85 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     // ---- the past: where this surface was, and which texels still show it
 
     struct Past {
+        Float2 px;       // in the last frame
+        Float view_z;    // expected there
+        Float3 world;    // of the surface that is here: its place in the last frame
+        Float slack;     // of view_z
+        Mask remembered;
+        Float most_frames;  // what may be remembered
         Bilinear taps;
         Float cubic_x[4], cubic_y[4];
         Float depth, tolerance;  // codes
-        Mask remembered;
     };
     DN_FN static Past find_past(const Args& a, const FrameConstants& frame, const Pixel& p, Float3 point, Mask surface) {
         const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
         const SurfaceMotion motion = surface_motion(frame, a.motion, a.view_z, p, uv, rotate_back(frame.world_to_view, point), point.z);
-        Past past;
-        const Float2 px = to_pixels(frame, motion.uv);
-        const Float x = clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), y = clamp(px.y, Float(-4.f), Float(float(frame.height + 4)));
-        past.taps = bilinear_at(x, y);
-        const Float fx = x - Float(0.5f) - floor(x - Float(0.5f)), fy = y - Float(0.5f) - floor(y - Float(0.5f));
-        cubic_weights(fx, past.cubic_x);
-        cubic_weights(fy, past.cubic_y);
         const Float pixel = pixel_world_size(frame, point.z);
         Float share(0.f);
         if (a.material.present() && frame.strand_material >= 0)
             share = select(fetch(a.material, p) == Int(frame.strand_material), sat(Float(0.5f) * pixel / Float(frame.strand_thickness + 1e-6f)), share);
         if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
         const Float threshold = mix(Float(frame.disocclusion_threshold), Float(frame.disocclusion_threshold_alternate), share);
-        const Float relative = threshold * frustum_span(frame, point.z) / max(motion.view_z, Float(1e-6f));
-        past.depth = depth_code(motion.view_z);
-        past.tolerance = min(relative, Float(1.f)) * Float(1.44269504f * depth_codes_per_octave) + Float(0.5f);
-        past.remembered = surface && Mask(frame.history_valid != 0) && motion.view_z > Float(0.f);
+        Past past;
+        past.world = motion.world;
+        past.slack = threshold * frustum_span(frame, point.z);
+        past.most_frames = Float(max_history_frames);
+        past.remembered = surface && Mask(frame.history_valid != 0);
+        place(frame, past, to_pixels(frame, motion.uv), motion.view_z);
         return past;
+    }
+    DN_FN static void place(const FrameConstants& frame, Past& past, Float2 px, Float view_z) {
+        past.px = {clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), clamp(px.y, Float(-4.f), Float(float(frame.height + 4)))};
+        past.view_z = view_z;
+        past.taps = bilinear_at(past.px.x, past.px.y);
+        cubic_weights(past.px.x - Float(0.5f) - floor(past.px.x - Float(0.5f)), past.cubic_x);
+        cubic_weights(past.px.y - Float(0.5f) - floor(past.px.y - Float(0.5f)), past.cubic_y);
+        past.depth = depth_code(view_z);
+        past.tolerance = min(past.slack / max(view_z, Float(1e-6f)), Float(1.f)) * Float(1.44269504f * depth_codes_per_octave) + Float(0.5f);
+    }
+    // Where an occluder near moves against the surface, the shadow's own place in the last frame, if this frame's rays agree with what was
+    // there as well as they do with what the surface itself showed.
+    DN_FN static Past follow(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, Float3 point, Float3 normal, const Float same[window],
+                             Mask receives, const Past& past) {
+        static_assert(step_block == 4, "see the shift");
+        const Float4 step = gather(a.steps[k], shift_right(p.x, 2), Int(p.y / step_block));
+        Mask moves = receives && past.remembered && step.w > Float(0.f);
+        if (!any(moves)) return past;
+        // Most of what is blocked around must be so at the distance of what moves: shadows of other things lie here, too.
+        const Float expected = penumbra_px(frame, a.light[k], step.w, point, moves);
+        Float alike(0.f), blocked(0.f);
+        for (int dy = -2; dy <= 2; dy++)
+            for (int dx = -2; dx <= 2; dx++) {
+                const Float width = tile(1 + k, dx, dy), w = select(width > Float(away) && width < Float(lit), same[(dy + 2) * 5 + dx + 2], Float(0.f));
+                blocked = blocked + w;
+                alike = alike + select(width > Float(0.7f) * expected && width < Float(1.4f) * expected, w, Float(0.f));
+            }
+        moves = moves && alike >= Float(0.6f) * blocked;
+        if (!any(moves)) return past;
+        const Float3 occluder = rotate_back(frame.world_to_view, point + direction_to(a.light[k], point) * step.w) + Float3{step.x, step.y, step.z};
+        const Float3 world = shadow_before(frame, a.light[k], occluder, past.world, rotate_back(frame.world_to_view, normal));
+        Past moved = past;
+        place(frame, moved, to_pixels(frame, project(frame.prev_world_to_clip, world)), transform(frame.prev_world_to_view, world).z);
+        const Mask better = moves && mismatch(a.history[k], tile, k, same, moved) < mismatch(a.history[k], tile, k, same, past) * Float(1.15f) + Float(1e-4f);
+        if (!any(better)) return past;
+        // Each step of a fraction of a pixel blurs; where penumbrae are narrow that outweighs what a long memory saves.
+        moved.most_frames = select(better, clamp(expected, Float(1.5f), Float(max_history_frames)), past.most_frames);
+        place(frame, moved, {select(better, moved.px.x, past.px.x), select(better, moved.px.y, past.px.y)}, select(better, moved.view_z, past.view_z));
+        return moved;
+    }
+    // Mean square by which this frame's rays of the 5x5 window differ from what was there.
+    DN_FN static Float mismatch(const Image<R32U>& history, const Tile& tile, int k, const Float same[window], const Past& past) {
+        const Window at = window_at(to_int(floor(past.px.x)), to_int(floor(past.px.y)));
+        Float sum(0.f), weight(0.f);
+        for (int dy = -2; dy <= 2; dy++)
+            for (int dx = -2; dx <= 2; dx++) {
+                const Int word = gather(history, at, dx, dy);
+                const Float ray = tile(1 + k, dx, dy);
+                const Float w = select(ray > Float(away) && past_frames(word) > Float(0.f), same[(dy + 2) * 5 + dx + 2], Float(0.f));
+                sum = sum + w * square(select(ray >= Float(lit), Float(1.f), Float(0.f)) - past_visibility(word));
+                weight = weight + w;
+            }
+        return select(weight > Float(0.5f), sum / max(weight, Float(0.5f)), Float(1.f));
     }
     DN_FN static void cubic_weights(Float f, Float w[4]) {  // Catmull-Rom
         const Float half(0.5f), one(1.f);
@@ -223,7 +279,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     }
     DN_FN static Mask shows(const FrameConstants& frame, const Past& past, Int word, int dx, int dy) {
         const Int x = past.taps.at.x + Int(dx), y = past.taps.at.y + Int(dy);
-        return past.remembered && texel_inside(frame, x, y) && abs(history_depth(word) - past.depth) <= past.tolerance && history_depth(word) > Float(0.f);
+        return past.remembered && past.view_z > Float(0.f) && texel_inside(frame, x, y) && abs(history_depth(word) - past.depth) <= past.tolerance &&
+               history_depth(word) > Float(0.f);
     }
     // Sharp where all twelve texels of a Catmull-Rom fetch still show the surface, else from those of the four that do.
     DN_FN static Int remember(const FrameConstants& frame, const Image<R32U>& history, const Image<R32U>& tints, const Past& past, Int& tint) {
@@ -258,7 +315,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         const Mask any_left = covered > Float(1e-3f);
         const Float scale = select(any_left, one / max(covered, Float(1e-3f)), zero), cubic_scale = one / total;
         if constexpr (Tinted) tint = encode_tint(select(sharp, cubic_tint * cubic_scale, linear_tint * scale));
-        return encode_past(select(sharp, clamp(cubic * cubic_scale, low, high), linear * scale), frames);
+        return encode_past(select(sharp, clamp(cubic * cubic_scale, low, high), linear * scale), min(frames, past.most_frames));
     }
 };
 }  // namespace denoise::DN_TARGET

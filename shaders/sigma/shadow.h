@@ -8,9 +8,11 @@ namespace denoise {
 // A light in view space. Directional: unit direction towards it and tangent of its angular radius; local: position and radius.
 struct ShadowLight {
     float vector[3] = {};
+    float last[3] = {};  // the same in the last frame, seen from this frame's camera
     float size = 0;
     int32_t local = 0;
 };
+constexpr int step_block = 4;               // pixels a side of the blocks for which an occluder's step is known
 constexpr int shadow_tile = 16;             // pixels a side of the tiles in which passes skip what needs no filter
 constexpr float lit_distance = 65504;       // occluder distances from here on, infinity and NaN mean lit
 constexpr float max_history_frames = 7.5f;  // what four bits of half frames hold
