@@ -80,7 +80,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
                 store(a.past[k], p, encode_past(select(is_lit, Float(1.f), Float(0.f)), select(receives, Float(max_history_frames), Float(0.f))));
                 if (Tinted) {
                     const Int tint = encode_tint(passed(a, p, is_lit));
-                    store(a.tint, p, tint), store(a.past_tint, p, tint);
+                    store(a.tint, p, tint), store(a.past_tint, p, select(receives, tint, Int(0)));
                 }
                 continue;
             }
