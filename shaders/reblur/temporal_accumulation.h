@@ -25,7 +25,7 @@ struct TemporalAccumulationArgs {
     Image<R16F> tracking_out;                      // out
     Image<R16U> footprint_diffuse, footprint_specular;  // out: for stabilisation, which looks at the same place
     Image<R32U> offset_specular;                   // out: where that is, in pixels from this one, as two fp16
-    Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_past()
+    Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_light()
     float max_frames = 0, max_fast_frames = 0, fix_frames = 0;
     float responsive_roughness = 0, responsive_min_frames = 0;
     float roughness_fraction = 0;
@@ -236,7 +236,7 @@ template <Signals S> struct TemporalAccumulation {
         const Mask known = current.w >= Float(0.f);
 
         const auto& past = spec ? a.past_specular : a.past_diffuse;
-        if (past.present()) store(past, p, select(pt.surface && !fresh, encode_past({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
+        if (past.present()) store(past, p, select(pt.surface && !fresh, encode_light({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
 
         Float4 result = mix(history, current, speed);
         result = select(fresh, current, result);
