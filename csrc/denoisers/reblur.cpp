@@ -67,7 +67,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
     const Signals signals = lobes.size() == 2 ? Signals::both : (lobes[0].lobe == Lobe::diffuse ? Signals::diffuse : Signals::specular);
     const Variant variants[] = {{0, "diffuse"}, {1, "specular"}, {2, "both"}};
 
-    const auto& [view_z, motion, threshold_mix, guide, prev_guide, tiles, material, prev_material] = guides;
+    const auto& [motion, threshold_mix, guide, prev_guide, tiles, material, prev_material] = guides;
 
     // Per lobe: images that live across passes
     struct LobeImages {
@@ -96,8 +96,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
             i.past = g.transient<R16U>(page.with("_past"));
         }
         g.run<Pass::pack_signal>(
-            page.label(),
-            {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .sample = i.sample, .lobe = page.lobe});
+            page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .sample = i.sample, .lobe = page.lobe});
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
@@ -122,7 +121,6 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                   .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
                                                   .prev_guide = prev_guide,
                                                   .motion = motion,
-                                                  .view_z = view_z,
                                                   .signal = i.signal,
                                                   .out = blurred,
                                                   .tracking = tracking,
@@ -151,7 +149,6 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                                 .material = material,
                                                                 .prev_material = prev_material,
                                                                 .motion = motion,
-                                                                .view_z = view_z,
                                                                 .diffuse_confidence = g.input("diffuse_confidence"),
                                                                 .specular_confidence = g.input("specular_confidence"),
                                                                 .threshold_mix = threshold_mix,
@@ -247,7 +244,6 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                     .guide = guide,
                                                     .material = material,
                                                     .motion = specular ? Array{} : motion,
-                                                    .view_z = specular ? Array{} : view_z,
                                                     .footprint = i.footprint,
                                                     .offset = i.offset,
                                                     .signal = i.slow,
