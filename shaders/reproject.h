@@ -15,22 +15,21 @@ struct SurfaceMotion {
 };
 
 // `motion` has 2 channels (pixels; the point is taken as static in depth), 3 (pixels and view_z; or, with `world_motion`, a world-space step)
-// or is absent (static scene). `given_z` is the caller's view_z: where it is negative, so is the depth part of the motion.
-// `value(array, channel)` reads them where the point is.
-template <class Value> DN_FN SurfaceMotion surface_motion_by(const FrameConstants& frame, const Array& motion, const Array& given_z, Value value, Float2 uv, Float3 world,
-                                                             Float view_z) {
+// or is absent (static scene). `view_z` is the guide's. `value(channel)` reads `motion` where the point is.
+template <class Value>
+DN_FN SurfaceMotion surface_motion_by(const FrameConstants& frame, const Array& motion, Value value, Float2 uv, Float3 world, Float view_z) {
     SurfaceMotion m;
     if (!motion.present() || frame.world_motion) {
         m.world = world;
-        if (motion.present()) m.world = world + Float3{value(motion, 0), value(motion, 1), value(motion, 2)};
+        if (motion.present()) m.world = world + Float3{value(0), value(1), value(2)};
         m.uv = project(frame.prev_world_to_clip, m.world);
         m.view_z = transform(frame.prev_world_to_view, m.world).z;
         return m;
     }
-    m.uv = {uv.x + value(motion, 0) * Float(frame.inv_width), uv.y + value(motion, 1) * Float(frame.inv_height)};
+    m.uv = {uv.x + value(0) * Float(frame.inv_width), uv.y + value(1) * Float(frame.inv_height)};
     if (motion.channels == 3) {
-        const Float dz = value(motion, 2);
-        m.view_z = view_z + select(value(given_z, 0) < Float(0.f), -dz, dz);
+        const Float dz = value(2);
+        m.view_z = view_z + select(given_negative(view_z), -dz, dz);
     } else {
         m.view_z = transform(frame.prev_world_to_view, world).z;
     }
@@ -41,16 +40,17 @@ template <class Value> DN_FN SurfaceMotion surface_motion_by(const FrameConstant
                Float(v[2]) * d.x + Float(v[6]) * d.y + Float(v[10]) * d.z};
     return m;
 }
-DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Array& given_z, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
-    return surface_motion_by(frame, motion, given_z, [&](const Array& array, int channel) { return read(array, p, channel); }, uv, world, view_z);
+DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
+    return surface_motion_by(frame, motion, [&](int channel) { return read(motion, p, channel); }, uv, world, view_z);
 }
 // The same at a pixel per lane.
-DN_FN SurfaceMotion surface_motion_at(const FrameConstants& frame, const Array& motion, const Array& given_z, Int x, Int y, Float2 uv, Float3 world, Float view_z) {
-    const auto value = [&](Array array, int channel) {
-        array.data += channel * array.stride_c;
-        return read_at(array, x, y);
+DN_FN SurfaceMotion surface_motion_at(const FrameConstants& frame, const Array& motion, Int x, Int y, Float2 uv, Float3 world, Float view_z) {
+    const auto value = [&](int channel) {
+        Array one = motion;
+        one.data += channel * motion.stride_c;
+        return read_at(one, x, y);
     };
-    return surface_motion_by(frame, motion, given_z, value, uv, world, view_z);
+    return surface_motion_by(frame, motion, value, uv, world, view_z);
 }
 DN_FN Float2 to_pixels(const FrameConstants& frame, Float2 uv) { return {uv.x * Float(float(frame.width)), uv.y * Float(float(frame.height))}; }
 DN_FN Bilinear bilinear_at_uv(const FrameConstants& frame, Float2 uv) {
@@ -63,11 +63,11 @@ DN_FN Mask texel_inside(const FrameConstants& frame, Int x, Int y) { return x >=
 // History length the pixel had in the last frame, found by nearest motion and a depth test alone; 0 where the surface was not seen.
 // Enough to size a blur, not to blend by.
 DN_FN Float last_history_length(const FrameConstants& frame, const Image<R8U>& prev_frames, const Image<Guide>& guide, const Image<Guide>& prev_guide, const Array& motion,
-                                const Array& given_z, const Pixel& p) {
+                                const Pixel& p) {
     const Float z = fetch(guide, p).view_z;
     const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
     const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, z));
-    const SurfaceMotion m = surface_motion(frame, motion, given_z, p, uv, world, z);
+    const SurfaceMotion m = surface_motion(frame, motion, p, uv, world, z);
     const Float2 px = to_pixels(frame, m.uv);
     const Int x = to_int(floor(clamp(px.x, Float(-4.f), Float(float(frame.width + 4))))), y = to_int(floor(clamp(px.y, Float(-4.f), Float(float(frame.height + 4)))));
     const Float zs = gather(prev_guide, x, y).view_z;

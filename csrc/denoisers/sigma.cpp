@@ -63,7 +63,6 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
     EstimatePenumbraArgs estimate{.guide = guides.guide,
                                   .material = guides.material,
                                   .motion = guides.motion,
-                                  .view_z = guides.view_z,
                                   .threshold_mix = guides.threshold_mix,
                                   .count = int(lights.size()),
                                   .plane_sensitivity = s.plane_sensitivity,
@@ -114,9 +113,8 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
         if (estimate.history[k].present() && (guides.motion.present() || moves(light))) {
             const int blocks_x = (f.width + step_block - 1) / step_block, blocks_y = (f.height + step_block - 1) / step_block;
             const auto found = g.transient<RGBA16F>(of_light("occluder_steps"), blocks_x, blocks_y), steps = g.transient<RGBA16F>(of_light("spread_steps"), blocks_x, blocks_y);
-            g.run<Pass::follow_occluder>(
-                {0, key},
-                {.guide = guides.guide, .motion = guides.motion, .view_z = guides.view_z, .occluder_distance = distance, .tiles = spread, .light = light, .steps = found});
+            g.run<Pass::follow_occluder>({0, key},
+                                         {.guide = guides.guide, .motion = guides.motion, .occluder_distance = distance, .tiles = spread, .light = light, .steps = found});
             g.run<Pass::spread_steps>({0, key}, {.steps = found, .spread = steps});
             estimate.steps[k] = steps;
         }

@@ -7,12 +7,12 @@
 namespace denoise {
 struct FollowOccluderArgs {
     Image<Guide> guide;       // in
-    Array motion, view_z;     // in: see surface_motion(); motion may be absent
+    Array motion;             // in, may be absent
     Array occluder_distance;  // in
     Image<R16U> tiles;        // in: of spread_softness
     ShadowLight light;
     Image<RGBA16F> steps;     // out, one texel a block: last position minus this one, world units, and distance of the occluder; 0: not known
-    template <class V> void io(V& v) { v.in(guide), v.in(motion), v.in(view_z), v.in(occluder_distance), v.in(tiles), v.out(steps); }
+    template <class V> void io(V& v) { v.in(guide), v.in(motion), v.in(occluder_distance), v.in(tiles), v.out(steps); }
 };
 struct SpreadStepsArgs {
     Image<RGBA16F> steps;   // in
@@ -60,7 +60,7 @@ struct FollowOccluder {
         Point p;
         p.view = view_position(frame, uv.x, uv.y, z);
         p.world = rotate_back(frame.world_to_view, p.view);
-        p.before = surface_motion_at(frame, a.motion, a.view_z, x, y, uv, p.world, z).world;
+        p.before = surface_motion_at(frame, a.motion, x, y, uv, p.world, z).world;
         return p;
     }
     DN_FN static void add(const Args& a, const FrameConstants& frame, Int x, Int y, Mask soft, Float3& step, Float& sum, Float& count) {
