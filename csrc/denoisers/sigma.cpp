@@ -110,7 +110,7 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
                 filter.tint_history = tints.current;
             }
         }
-        if (estimate.history[k].present() && (guides.motion.present() || moves(light))) {
+        if (remembers && (guides.motion.present() || moves(light))) {
             const int blocks_x = (f.width + step_block - 1) / step_block, blocks_y = (f.height + step_block - 1) / step_block;
             const auto found = g.transient<RGBA16F>(of_light("occluder_steps"), blocks_x, blocks_y), steps = g.transient<RGBA16F>(of_light("spread_steps"), blocks_x, blocks_y);
             g.run<Pass::follow_occluder>({0, key},

@@ -249,8 +249,9 @@ std::string Graph::describe() {
     std::string text = line("%d x %d pixels on %s\n\npasses\n", width_, height_, backend_->name().c_str());
     for (const Node& n : nodes_) {
         double bytes = 0;
-        for (const auto* list : {&n.reads, &n.writes})
-            for (int id : *list) bytes += double(images_[id].bytes_per_pixel) * images_[id].width * images_[id].height;
+        const auto size = [&](int id) { return double(images_[id].bytes_per_pixel) * images_[id].width * images_[id].height; };
+        for (size_t k = 0; k < n.reads.size(); k++) bytes += size(n.reads[k]) * n.shares[k];
+        for (int id : n.writes) bytes += size(id);
         text += line("  %-34s %6.1f B/px   %s -> %s\n", label(n).c_str(), bytes / (double(width_) * height_), names(n.reads).c_str(), names(n.writes).c_str());
     }
     static const char* const lives[] = {"permanent", "transient", "input", "output"};

@@ -94,6 +94,7 @@ class Graph {
         int width, height;
         std::vector<char> args;
         std::vector<int> reads, writes;
+        std::vector<float> shares;  // of what is read
         void (*patch)(Graph&, void* args);
         double ms = 0;
     };
@@ -133,21 +134,22 @@ class Graph {
     size_t arena_bytes_ = 0;
 };
 
-// Collects what a pass reads and writes.
+// Collects what a pass reads and writes. A share below 1: it reads at most that much of the rows.
 struct Graph::Recorder {
     Node& node;
     std::vector<Declared>& images;
-    void in(const ImageView& v) {
-        if (v.present()) node.reads.push_back(v.id);
-    }
-    void in(const Array& a) {
-        if (a.present()) node.reads.push_back(a.id);
-    }
+    void in(const ImageView& v, float share = 1) { read(v.id, share); }
+    void in(const Array& a, float share = 1) { read(a.id, share); }
     void out(const ImageView& v) { wrote(v.id); }
     void out(const Array& a) { wrote(a.id); }
     void inout(const ImageView& v) {
         in(v);
         out(v);
+    }
+    void read(int id, float share) {
+        if (id < 0) return;
+        node.reads.push_back(id);
+        node.shares.push_back(share);
     }
     void wrote(int id) {
         if (id < 0) return;
@@ -158,10 +160,10 @@ struct Graph::Recorder {
 // Replaces the names in a pass's arguments by memory.
 struct Graph::Patcher {
     Graph& graph;
-    void in(ImageView& v) {
+    void in(ImageView& v, float = 1) {
         if (v.present()) v.data = graph.images_[v.id].memory;
     }
-    void in(Array& a) {
+    void in(Array& a, float = 1) {
         const int id = a.id;
         if (a.present()) a = graph.images_[id].array, a.id = id;
     }

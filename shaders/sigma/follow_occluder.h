@@ -12,7 +12,8 @@ struct FollowOccluderArgs {
     Image<R16U> tiles;        // in: of spread_softness
     ShadowLight light;
     Image<RGBA16F> steps;     // out, one texel a block: last position minus this one, world units, and distance of the occluder; 0: not known
-    template <class V> void io(V& v) { v.in(guide), v.in(motion), v.in(occluder_distance), v.in(tiles), v.out(steps); }
+    static constexpr float share = 1.f / step_block;  // one row of each block
+    template <class V> void io(V& v) { v.in(guide, share), v.in(motion, share), v.in(occluder_distance, share), v.in(tiles), v.out(steps); }
 };
 struct SpreadStepsArgs {
     Image<RGBA16F> steps;   // in
@@ -43,8 +44,7 @@ struct FollowOccluder {
         Float3 step = {Float(0.f), Float(0.f), Float(0.f)};
         Float distance(0.f), count(0.f);
         if (any(soft))
-            for (int y = 1; y < step_block; y += 2)
-                for (int x = 1; x < step_block; x += 2) add(a, frame, block.x * Int(step_block) + Int(x), Int(block.y * step_block + y), soft, step, distance, count);
+            for (int x = 0; x < step_block; x++) add(a, frame, block.x * Int(step_block) + Int(x), Int(block.y * step_block + step_block / 2), soft, step, distance, count);
         const Float scale = Float(1.f) / max(count, Float(1.f));
         step = step * scale;
         store(a.steps, block, {step.x, step.y, step.z, distance * scale});
