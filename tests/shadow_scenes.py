@@ -59,7 +59,9 @@ def rays(visibility: Any, distance: Any, rng: np.random.Generator) -> Array:
     return np.where(lit, np.inf, distance).astype(np.float32)
 
 
-def noisy(guides: dict[str, Any], width: float, frames: int, angle: float = 0.3, seed: int = 1) -> tuple[list[dict[str, Any]], Array]:
+def noisy(
+    guides: dict[str, Any], width: float, frames: int, angle: float = 0.3, seed: int = 1
+) -> tuple[list[dict[str, Any]], Array]:
     """Frames of the standard wall with a straight edge through the middle, and its visibility (H, W)."""
     height, across = guides["view_z"].shape
     visibility = ramp(positions(across, height, angle), width)
