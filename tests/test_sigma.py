@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scenes
-import shadow_scenes
 import small_scene
 import test_shaders
 from hypothesis import HealthCheck, given, settings
@@ -274,7 +273,7 @@ def test_s5_pixels_that_face_away_neither_give_nor_take(backend: str) -> None:
 
 def test_s6_nothing_leaks_across_a_step_of_depth(backend: str) -> None:
     """A dark panel before a bright wall, and the other way round, while both move on the screen."""
-    width, height = size = (96, 64)
+    size = (96, 64)
     for dark_panel in (True, False):
         denoiser = dn.Sigma(*size, device=backend)
         for index in range(5):
@@ -411,7 +410,7 @@ def test_s11_a_pan_by_whole_pixels_equals_a_still_picture(backend: str, step: in
         still.append(wall(*size) | {"occluder_distance": distance[:, way:][:, : size[0]].copy()})
     a, b = (shadows(frames, device=backend)[-1][16:-16, 16 : -way - 16 or None] for frames in (still, panned))
     difference = np.abs(a - b)
-    assert 0.05 < np.mean((b > 0) & (b < 1))
+    assert np.mean((b > 0) & (b < 1)) > 0.05, "there is a penumbra"
     assert rms(difference) <= (0.001 if step == 16 else 0.004)
     assert np.mean(difference > CODE) <= (0.01 if step == 16 else 0.1)
 
@@ -716,8 +715,8 @@ def seen(lines: int, visibility: Callable[[Array], Array], seed: int, frames: in
 
 
 def test_a_picture_of_twice_the_size_is_the_same_picture() -> None:
-    """A penumbra of 5 px at 160 lines, and of 10 px at 320: the profile is that of the scene in both, with the same noise per
-    area or less."""
+    """A penumbra of 5 px at 160 lines, and of 10 px at 320: the profile is that of the scene in both, with less noise per
+    area."""
     means, noises = [], []
     for lines in (160, 320):
         pictures = shadows(seen(lines, lambda x: ramp(x, 0.06), 17, 24))[8:]

@@ -262,8 +262,11 @@ template <int Lights, bool Tinted> struct FilterShadow {
 
         const Int word = fetch(a.past[k], p);
         const Float length = past_frames(word) * keep, speed = one / (one + length);
-        visible = mix(past_visibility(word), visible, speed);
-        if constexpr (Tinted) tint = mix(decode_tint(fetch(a.past_tint, p)), tint, speed);
+        visible = sat(mix(past_visibility(word), visible, speed));
+        if constexpr (Tinted) {
+            const Float3 t = mix(decode_tint(fetch(a.past_tint, p)), tint, speed);
+            tint = {sat(t.x), sat(t.y), sat(t.z)};
+        }
         frames = length + one;
     }
 };
