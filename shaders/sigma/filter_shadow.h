@@ -170,7 +170,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float t0 = q00 * across.j01 + q01 * across.j11;
         const Float m00 = across.j00 * across.j00 * q00, m01 = across.j00 * t0, m11 = across.j01 * t0 + across.j11 * (q01 * across.j01 + q11 * across.j11);
 
-        Float sum(0.f), total(0.f);
+        Float sum(0.f), total(0.f), squares(0.f);
         Float3 colour = {zero, zero, zero};
         for (int dy = -3; dy <= 3; dy++)
             for (int dx = -3; dx <= 3; dx++) {
@@ -179,6 +179,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 const Float w = dx == 0 && dy == 0 ? one : weight_at(dx, dy) * square(square(fall));
                 sum = sum + w * tile(raw, dx, dy);
                 total = total + w;
+                squares = squares + w * w;
                 if constexpr (Tinted) colour = colour + Float3{tile(tints, dx, dy), tile(tints + 1, dx, dy), tile(tints + 2, dx, dy)} * w;
             }
 
@@ -186,7 +187,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float far = linear_step(1.5f, 6.f, width) * Float(3.f);
         if (any(far > zero)) {
             const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
-            Float far_sum(0.f), far_total(0.f);
+            Float far_sum(0.f), far_total(0.f), far_squares(0.f);
             Float3 far_colour = {zero, zero, zero};
             for (int t = 0; t < 16; t++) {
                 const DiscTap tap = disc_taps[t];
@@ -204,20 +205,23 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 w = select(inside && decode_receives(word), w, zero);
                 far_sum = far_sum + w * decode_visibility(word);
                 far_total = far_total + w;
+                far_squares = far_squares + w * w;
                 if constexpr (Tinted) far_colour = far_colour + decode_tint(gather(a.tint, ix, iy)) * w;
             }
             sum = sum + far * far_sum;
             total = total + far * far_total;
+            squares = squares + square(far) * far_squares * Float(0.2f);  // neighbouring points share rays, or it were less
             if constexpr (Tinted) colour = colour + far_colour * far;
         }
         visible = sum / total;
         if constexpr (Tinted) tint = colour * (one / total);
-        blend(a, frame, p, tile, k, same, width, visible, frames, tint);
+        blend(a, frame, p, tile, k, same, width, squares / square(total), visible, frames, tint);
     }
 
     // Is what the past says of the pixels around borne out by this frame's rays? Their mean must not differ by more than their noise (a ray
-    // is lit or not: variance v (1 - v)), and they must not surprise more often than v says.
-    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const Float same[window], Float width, Float& visible,
+    // is lit or not: variance v (1 - v)), and they must not surprise more often than v says. `noise` is the part of that variance which the
+    // filter leaves.
+    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const Float same[window], Float width, Float noise, Float& visible,
                             Float& frames, Float3& tint) {
         const int raw = 1 + per_light * k, past = raw + 2;
         const Float zero(0.f), one(1.f);
@@ -261,8 +265,12 @@ template <int Lights, bool Tinted> struct FilterShadow {
         keep = keep * smooth_step(width * Float(1.f / 0.7f));
 
         const Int word = fetch(a.past[k], p);
+        // Where the filter gathers many rays, its own result tells more: a wide penumbra that moves changes by less than the noise of a ray.
+        const Float then = past_visibility(word), doubt = max(then * (one - then), visible * (one - visible)) * noise + Float(0.02f * 0.02f);
+        const Float moved = max(square(visible - then) / (doubt * Float(6.f * frame.frame_rate_scale)) - one, zero) * linear_step(1.5f, 4.f, width);
+        keep = keep * rcp(one + moved + square(moved));
         const Float length = past_frames(word) * keep, speed = one / (one + length);
-        visible = sat(mix(past_visibility(word), visible, speed));
+        visible = sat(mix(then, visible, speed));
         if constexpr (Tinted) {
             const Float3 t = mix(decode_tint(fetch(a.past_tint, p)), tint, speed);
             tint = {sat(t.x), sat(t.y), sat(t.z)};
