@@ -388,7 +388,7 @@ def test_s10_noise_costs_little_of_it() -> None:
         frames, _ = noisy(wall(96, 96), width, 9)
         soft = np.abs(positions(96, 96, 0.3)) < 1.8 * width
         *_, result = run(frames, outputs=LENGTH)
-        assert result.shadow_history_length[soft].mean() >= 5.9
+        assert result.shadow_history_length[soft].mean() >= 5.8
 
 
 # S11
@@ -601,13 +601,32 @@ def lag(width: float, jump: float, **changes: Any) -> list[float]:
     return [float((weight * picture * change).sum() / (weight * change**2).sum()) for picture in left]
 
 
-@pytest.mark.parametrize("width", [0.05, 0.5, 1, 2, 4, 8])
-@pytest.mark.parametrize("jump", [40, -40])
+@pytest.mark.parametrize(
+    ("width", "jump"),
+    [
+        *[(width, jump) for width in (0.05, 0.5, 1, 2, 4, 8) for jump in (40, -40)],
+        *[(2, 8), (4, 8), (8, 16), (16, 32), (16, 64)],  # by part of the penumbra alone
+    ],
+)
 def test_a_shadow_that_jumps_is_let_go_at_once(width: float, jump: float) -> None:
     found = lag(width, jump)
-    print(width, jump, *(f"{value:.3f}" for value in found))
-    assert max(found[1:]) <= 0.2
-    assert max(found[3:]) <= 0.10
+    print(f"{width} px, {jump} px:", *(f"{value:.3f}" for value in found))
+    assert max(found[2:]) <= 0.10
+    assert found[0] <= 0.2
+
+
+@pytest.mark.parametrize("width", [0.05, 1, 4, 8])
+@pytest.mark.parametrize("speed", [1, 2, 4])
+def test_a_shadow_that_moves_drags_no_other_behind(width: float, speed: float) -> None:
+    """It is at most three frames of its motion behind, and a tenth of its penumbra."""
+    size, count, rng = (192, 64), 24, np.random.default_rng(21)
+    scene, position = wall(*size), positions(*size)
+    truths = [ramp(position - (index - count / 2) * speed, width) for index in range(count)]
+    frames = [scene | {"occluder_distance": rays(truth, occluder(width), rng)} for truth in truths]
+    excess = (shadows(frames) - truths)[8:, 8:-8]
+    behind = float(excess.mean((0, 1)).sum())  # px: the lit side advances over the dark
+    print(f"{width} px, {speed} px a frame: {behind:.2f} px behind, error {rms(excess):.4f}")
+    assert abs(behind) <= min(3 * speed, 0.4 * width + 0.1)
 
 
 # Lights
@@ -692,7 +711,7 @@ def test_grazing_light_across_its_direction(width: float, limits: tuple[float, f
     assert all(a <= b for a, b in zip(found, limits, strict=True))
 
 
-@pytest.mark.parametrize(("width", "limits"), [(1, (0.06, 0.10)), (2, (0.03, 0.06)), (4, (0.03, 0.06))])
+@pytest.mark.parametrize(("width", "limits"), [(1, (0.030, 0.06)), (2, (0.027, 0.055)), (4, (0.019, 0.045))])
 def test_grazing_light_along_its_direction(width: float, limits: tuple[float, float]) -> None:
     """An edge along it has one as wide as ever."""
     position = positions(256, 128, np.pi / 2)
