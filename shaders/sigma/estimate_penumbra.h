@@ -84,7 +84,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
                 store(a.past[k], p, encode_past(select(is_lit, Float(1.f), Float(0.f)), select(receives, Float(max_history_frames), Float(0.f))));
                 if constexpr (Tinted) {
                     const Int tint = encode_tint(tint_at(tile, 0, 0));
-                    store(a.tint, p, tint), store(a.past_tint, p, tint);
+                    store(a.tint, p, tint), store(a.past_tint, p, select(receives, tint, Int(0)));
                 }
                 continue;
             }
