@@ -42,7 +42,6 @@
     PASS(classify_shadow,          ClassifyShadowArgs,         ClassifyShadow)                                                            \
     PASS(spread_softness,          SpreadSoftnessArgs,         SpreadSoftness)                                                            \
     PASS(follow_occluder,          FollowOccluderArgs,         FollowOccluder)                                                            \
-    PASS(spread_steps,             SpreadStepsArgs,            SpreadSteps)                                                               \
     PASS(estimate_penumbra,        EstimatePenumbraArgs,       EstimatePenumbra<1, false>, EstimatePenumbra<lights_per_pass, false>, EstimatePenumbra<1, true>) \
     PASS(filter_shadow,            FilterShadowArgs,           FilterShadow<1, false>, FilterShadow<lights_per_pass, false>, FilterShadow<1, true>) \
     PASS(reference_accumulate,     ReferenceAccumulateArgs,    ReferenceAccumulate)                                                        \

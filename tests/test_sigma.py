@@ -6,6 +6,7 @@ width of its penumbra, and a hard edge passes as it is wherever it lies (row S2)
 """
 
 import dataclasses
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -627,6 +628,75 @@ def test_a_shadow_that_moves_drags_no_other_behind(width: float, speed: float) -
     behind = float(excess.mean((0, 1)).sum())  # px: the lit side advances over the dark
     print(f"{width} px, {speed} px a frame: {behind:.2f} px behind, error {rms(excess):.4f}")
     assert abs(behind) <= min(3 * speed, 0.4 * width + 0.1)
+
+
+# Shadows that move over a surface at rest
+
+
+def sliding(
+    count: int = 16, step: float = 3, moved: bool = True
+) -> tuple[list[dict[str, Any]], list[Array], list[Array]]:
+    """A slanted sun's shadow of a plate that slides over the standard wall, both on screen; its visibility (H, W), and where
+    that is of the wall and in its penumbra. `moved` tells the plate's motion, else all is said to be at rest."""
+    size, above, width = (160, 96), 40.0, 4.0
+    tangent = 2 * width / above
+    towards = np.array([1, 0, -1]) / np.sqrt(2)
+    view, rng = ortho(*size), np.random.default_rng(31)
+    frames, truths, masks = [], [], []
+    for index in range(count):
+        left = -20 + step * index  # the plate, 40 wide; its shadow lies `above` to the left
+        back, front = view.plane((0, 0, DEPTH)), view.plane((0, 0, DEPTH - above))
+        x, y = front[..., 0], front[..., 1]
+        plate = (x >= left) & (x < left + 40) & (np.abs(y) < 30)
+        position = np.where(plate[..., None], front, back)
+        change = plate[..., None] * np.array([-step if moved and index else 0, 0, 0])
+        across = np.minimum(x + above - left, left + 40 - x - above)
+        truth = np.where(plate, 1, 1 - ramp(across, width) * ramp(30 - np.abs(y), width))
+        distance = np.where(plate, np.inf, rays(truth, above * np.sqrt(2), rng)).astype(np.float32)
+        frame = guides(view, position, moved=change)
+        frames.append(frame | {"occluder_distance": distance, "light": dn.Light.directional(tuple(towards), tangent)})
+        truths.append(truth)
+        masks.append(~plate & (truth > 0.02) & (truth < 0.98))
+    return frames, truths, masks
+
+
+def test_a_moving_shadow_is_followed_by_its_occluders_motion(backend: str) -> None:
+    """Where the plate's motion is given, its shadow has less error than where it is left out."""
+    errors = []
+    for moved in (True, False):
+        frames, truths, masks = sliding(moved=moved)
+        found = shadows(frames, device=backend)
+        errors.append(
+            rms(np.concatenate([(a - b)[m] for a, b, m in zip(found[8:], truths[8:], masks[8:], strict=True)]))
+        )
+    print(f"error {errors[0]:.4f}, without the motion {errors[1]:.4f}")
+    assert errors[0] < 0.9 * errors[1]
+
+
+def test_following_leaves_a_scene_at_rest_as_it_is(backend: str) -> None:
+    """No step is found: bitwise as where no pass looks for one, which is where motion is left out and the light stays."""
+    still, _, _ = sliding(count=4, step=0)
+    without = [{name: value for name, value in frame.items() if name != "motion"} for frame in still]
+    one, other = (dn.Sigma(160, 96, device=backend) for _ in range(2))
+    for a, b in zip(still, without, strict=True):
+        np.testing.assert_array_equal(one(**a).shadow, other(**b).shadow)
+    assert "follow_occluder" in one.describe()
+    assert "follow_occluder" not in other.describe()
+
+
+def test_a_moving_light_goes_on_from_a_state(backend: str) -> None:
+    """Bitwise: a state remembers where the light was."""
+    frames, _, _ = sliding(count=7, step=0)
+    for index, frame in enumerate(frames):
+        towards = np.array([1 - 0.03 * index, 0, -1])
+        frame["light"] = dn.Light.directional(tuple(towards / np.linalg.norm(towards)), 0.1)
+    one, other = (dn.Sigma(160, 96, device=backend) for _ in range(2))
+    for frame in frames[:4]:
+        one(**frame)
+    other.load_state(pickle.loads(pickle.dumps(one.save_state())))
+    for frame in frames[4:]:
+        np.testing.assert_array_equal(other(**frame).shadow, one(**frame).shadow)
+    assert "follow_occluder" in one.describe()
 
 
 # Lights

@@ -112,10 +112,9 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
         }
         if (remembers && (guides.motion.present() || moves(light))) {
             const int blocks_x = (f.width + step_block - 1) / step_block, blocks_y = (f.height + step_block - 1) / step_block;
-            const auto found = g.transient<RGBA16F>(of_light("occluder_steps"), blocks_x, blocks_y), steps = g.transient<RGBA16F>(of_light("spread_steps"), blocks_x, blocks_y);
+            const auto steps = g.transient<RGBA16F>(of_light("occluder_steps"), blocks_x, blocks_y);
             g.run<Pass::follow_occluder>({0, key},
-                                         {.guide = guides.guide, .motion = guides.motion, .occluder_distance = distance, .tiles = spread, .light = light, .steps = found});
-            g.run<Pass::spread_steps>({0, key}, {.steps = found, .spread = steps});
+                                         {.guide = guides.guide, .motion = guides.motion, .occluder_distance = distance, .tiles = spread, .light = light, .steps = steps});
             estimate.steps[k] = steps;
         }
         names += (k ? "+" : "") + key;

@@ -134,7 +134,7 @@ class Graph {
     size_t arena_bytes_ = 0;
 };
 
-// Collects what a pass reads and writes. A share below 1: it reads at most that much of the rows.
+// Collects what a pass reads and writes. A share below 1: it looks at no more than that much of the pixels.
 struct Graph::Recorder {
     Node& node;
     std::vector<Declared>& images;

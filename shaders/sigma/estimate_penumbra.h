@@ -12,7 +12,7 @@ struct EstimatePenumbraArgs {
     Array occluder_distance[lights_per_pass];           // in
     Image<R16U> tiles[lights_per_pass];                 // in: of spread_softness
     Image<R32U> history[lights_per_pass];               // in, absent without history
-    Image<RGBA16F> steps[lights_per_pass];              // in: of spread_steps; absent where nothing can move
+    Image<RGBA16F> steps[lights_per_pass];              // in: of follow_occluder; absent where nothing can move
     Image<R16U> penumbra[lights_per_pass];              // out: see encode_penumbra
     Image<R16U> past[lights_per_pass];                  // out: see encode_past
     Array translucency;                                 // in, may be absent; of a light that is alone in its pass
@@ -237,8 +237,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     // there as well as they do with what the surface itself showed.
     DN_FN static Past follow(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, Float3 point, Float3 normal, const Float same[window],
                              Mask receives, const Past& past) {
-        static_assert(step_block == 4, "see the shift");
-        const Float4 step = gather(a.steps[k], shift_right(p.x, 2), Int(p.y / step_block));
+        const Float4 step = step_at(a.steps[k], p);
         Mask moves = receives && past.remembered && step.w > Float(0.f);
         if (!any(moves)) return past;
         // Most of what is blocked around must be so at the distance of what moves: shadows of other things lie here, too.
@@ -262,6 +261,20 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         moved.most_frames = select(better, clamp(expected, Float(1.5f), Float(max_history_frames)), past.most_frames);
         place(frame, moved, {select(better, moved.px.x, past.px.x), select(better, moved.px.y, past.px.y)}, select(better, moved.view_z, past.view_z));
         return moved;
+    }
+    // Between the centres of the blocks around, of those in which something moves.
+    DN_FN static Float4 step_at(const Image<RGBA16F>& steps, const Pixel& p) {
+        const Bilinear b = bilinear_at(p.center_x() * Float(1.f / step_block), p.center_y() * Float(1.f / step_block));
+        Float4 sum = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)};
+        Float known(0.f);
+        for (int i = 0; i < 4; i++) {
+            const Float4 there = gather_tap(steps, b, i);
+            const Float w = select(there.w > Float(0.f), b.weight[i], Float(0.f));
+            sum = {sum.x + there.x * w, sum.y + there.y * w, sum.z + there.z * w, sum.w + there.w * w};
+            known = known + w;
+        }
+        const Float scale = Float(1.f) / max(known, Float(1e-6f));
+        return {sum.x * scale, sum.y * scale, sum.z * scale, sum.w * scale};
     }
     // Mean square by which this frame's rays of the 5x5 window differ from what was there.
     DN_FN static Float mismatch(const Image<R32U>& history, const Tile& tile, int k, const Float same[window], const Past& past) {

@@ -12,13 +12,8 @@ struct FollowOccluderArgs {
     Image<R16U> tiles;        // in: of spread_softness
     ShadowLight light;
     Image<RGBA16F> steps;     // out, one texel a block: last position minus this one, world units, and distance of the occluder; 0: not known
-    static constexpr float share = 1.f / step_block;  // one row of each block
+    static constexpr float share = 0.5f / step_block;  // every second pixel of one row of each block
     template <class V> void io(V& v) { v.in(guide, share), v.in(motion, share), v.in(occluder_distance, share), v.in(tiles), v.out(steps); }
-};
-struct SpreadStepsArgs {
-    Image<RGBA16F> steps;   // in
-    Image<RGBA16F> spread;  // out: where nothing is known, the mean of the blocks around
-    template <class V> void io(V& v) { v.in(steps), v.out(spread); }
 };
 }  // namespace denoise
 
@@ -39,12 +34,12 @@ struct FollowOccluder {
     static constexpr int planes = 0, halo = 0;
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& block, const Tile&) {
         constexpr int per_tile = shadow_tile / step_block;
-        static_assert(per_tile == 4, "see the shift");
-        const Mask soft = (gather(a.tiles, shift_right(block.x, 2), Int(block.y / per_tile)) & Int(255)) > Int(0);
+        static_assert(per_tile == 2, "see the shift");
+        const Mask soft = (gather(a.tiles, shift_right(block.x, 1), Int(block.y / per_tile)) & Int(255)) > Int(0);
         Float3 step = {Float(0.f), Float(0.f), Float(0.f)};
         Float distance(0.f), count(0.f);
         if (any(soft))
-            for (int x = 0; x < step_block; x++) add(a, frame, block.x * Int(step_block) + Int(x), Int(block.y * step_block + step_block / 2), soft, step, distance, count);
+            for (int x = 1; x < step_block; x += 2) add(a, frame, block.x * Int(step_block) + Int(x), Int(block.y * step_block + step_block / 2), soft, step, distance, count);
         const Float scale = Float(1.f) / max(count, Float(1.f));
         step = step * scale;
         store(a.steps, block, {step.x, step.y, step.z, distance * scale});
@@ -85,25 +80,6 @@ struct FollowOccluder {
         step = step + select(good, moved, Float3{Float(0.f), Float(0.f), Float(0.f)});
         sum = sum + select(good, distance, Float(0.f));
         count = count + select(good, Float(1.f), Float(0.f));
-    }
-};
-
-struct SpreadSteps {
-    using Args = SpreadStepsArgs;
-    static constexpr int planes = 0, halo = 0;
-    DN_FN static void shade(const Args& a, const FrameConstants&, const Pixel& block, const Tile&) {
-        const Float4 own = fetch(a.steps, block);
-        const Float zero(0.f), one(1.f);
-        Float4 sum = {zero, zero, zero, zero};
-        Float count(0.f);
-        for (int y = -1; y <= 1; y++)
-            for (int x = -1; x <= 1; x++) {
-                const Float4 other = fetch(a.steps, block, x, y);
-                count = count + select(other.w > zero, one, zero);
-                sum = {sum.x + other.x, sum.y + other.y, sum.z + other.z, sum.w + other.w};  // what is not known is 0
-            }
-        const Float scale = one / max(count, one);
-        store(a.spread, block, select(own.w > zero, own, Float4{sum.x * scale, sum.y * scale, sum.z * scale, sum.w * scale}));
     }
 };
 }  // namespace denoise::DN_TARGET

@@ -12,7 +12,7 @@ struct ShadowLight {
     float size = 0;
     int32_t local = 0;
 };
-constexpr int step_block = 4;               // pixels a side of the blocks for which an occluder's step is known
+constexpr int step_block = 8;               // pixels a side of the blocks for which an occluder's step is known
 constexpr int shadow_tile = 16;             // pixels a side of the tiles in which passes skip what needs no filter
 constexpr float lit_distance = 65504;       // occluder distances from here on, infinity and NaN mean lit
 constexpr float max_history_frames = 7.5f;  // what four bits of half frames hold
