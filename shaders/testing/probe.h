@@ -126,8 +126,8 @@ struct Probe {
         frame.unproject[0] = -0.5f, frame.unproject[1] = 0.5f, frame.unproject[2] = 1, frame.unproject[3] = -1;
         return frame;
     }
-    DN_FN static ShadowLight sun() { return {{0, 0.6f, -0.8f}, 0.1f, 0}; }
-    DN_FN static ShadowLight lamp() { return {{1, 2, 3}, 0.25f, 1}; }
+    DN_FN static ShadowLight sun() { return {{0, 0.6f, -0.8f}, {0, 0.6f, -0.8f}, 0.1f, 0}; }
+    DN_FN static ShadowLight lamp() { return {{1, 2, 3}, {1, 2, 3}, 0.25f, 1}; }
     DN_FN static Float penumbra(const ShadowLight& light, const Float x[5]) {
         return penumbra_px(shadow_frame(), light, occluder_distance(x[0]), {x[1], x[2], x[3]}, x[4] > Float(0.f));
     }
