@@ -97,7 +97,7 @@ struct ClampHistory {
             luma = luma + moved, fast_luma = fast_luma + moved;
         }
         if (a.reset > 0.f) {
-            const Float slack = Float(a.spatial_sigma) * sigma.x + Float(a.temporal_sigma) * light_sigma;
+            const Float slack = Float(a.spatial_sigma) * sigma.x + Float(a.temporal_sigma) * max(light_sigma, fast.w);  // a window may lack all of the few bright samples
             const Float excess = max(abs(before - light) - slack, zero), part = sat(Float(a.reset) * excess / (max(before, light) + slack + tiny)) * ready;
             luma = mix(luma, light, part), fast_luma = mix(fast_luma, light, part);
         }
