@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from denoise import ReblurSettings, ReferenceSettings, SigmaSettings
+from denoise import ReblurSettings, ReferenceSettings, RelaxSettings, SigmaSettings
 from denoise import settings as page
 
 FIELDS = ReblurSettings.fields()
@@ -29,7 +29,12 @@ def by_name(fields: list[page.Field]) -> Any:
 
 
 def test_the_page_is_complete() -> None:
-    families = {"reblur": ReblurSettings, "sigma": SigmaSettings, "reference": ReferenceSettings}
+    families = {
+        "reblur": ReblurSettings,
+        "relax": RelaxSettings,
+        "sigma": SigmaSettings,
+        "reference": ReferenceSettings,
+    }
     assert families == page.FAMILIES
     assert len(NUMBERS) + len(SWITCHES) + len(CHOICES) == len(FIELDS)
     for family in page.FAMILIES.values():  # what all share comes first

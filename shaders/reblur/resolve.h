@@ -21,6 +21,7 @@ struct ResolveArgs {
         v.in(guide), v.in(signal), v.in(luma), v.in(distances), v.in(frames), v.in(noisy), v.in(noisy_distance), v.in(factor), v.out(out), v.out(history_length), v.out(hit_distance), v.out(variance);
     }
 };
+constexpr float shared_noise = 3;  // variance that filters underestimate, because pixels share noise by pre-pass and resampling; measured
 }  // namespace denoise
 
 #ifdef DN_TARGET
@@ -51,7 +52,7 @@ struct Resolve {
         }
         if (a.variance.present()) {
             const Float factor = a.factor.present() ? rgb_to_ycocg({demodulation_factor(a.factor, p, 0), demodulation_factor(a.factor, p, 1), demodulation_factor(a.factor, p, 2)}).x : Float(1.f);
-            write(a.variance, p, 0, select(surface, square(c.w * factor), Float(0.f)));
+            write(a.variance, p, 0, select(surface, Float(shared_noise) * square(c.w * factor), Float(0.f)));
         }
     }
 };
