@@ -46,6 +46,8 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
     static constexpr bool specular = L == Lobe::specular;
     static constexpr int planes = Reach == 0 ? 0 : (specular ? 9 : 8), halo = First ? 2 : Reach;  // signal, view_z, normal, roughness
 
+    // How much of a tap's noise opens the luminance stop. Of reflections, bright neighbours are also highlights, which would flicker.
+    static constexpr float tap_share = specular ? 0.6f : 1.f;
     static constexpr float kernel[3] = {0.27901f, 0.44198f, 0.27901f};
 
     struct Sample {
@@ -77,7 +79,8 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
     struct Stops {
         PlaneTest plane;
         Float3 n;
-        Float roughness, luma, inv_luma, luma_open;
+        Float roughness, luma, luma_open;
+        Float reach, tap_reach;  // of the luminance stop; for a tap, over its deviation
         Float inv_angle, angle_depth = Float(0.f), view_angle = Float(0.f);  // diffuse: tolerance of normals; specular: of the lobe, how much of it stops, radians from pixel to pixel
         Float roughness_scale = Float(0.f);
     };
@@ -92,7 +95,8 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         } else {
             w = w * normal_weight(cosine, s.inv_angle);
         }
-        const Float difference = min(abs(tap.signal.x - s.luma) * s.inv_luma, Float(a.max_exponent));
+        // The noise of both pixels counts: a bright sample must reach its neighbours as they reach it, or light is lost.
+        const Float difference = min(abs(tap.signal.x - s.luma) * rsqrt(square(s.reach) + square(s.tap_reach * tap.signal.w)), Float(a.max_exponent));
         w = w * exp2(Float(-1.44269504f) * s.luma_open * difference);
         return select(is_surface(frame, tap.z), w, Float(0.f));
     }
@@ -133,7 +137,8 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         Float deviation = c.w;
         if constexpr (First) deviation = sqrt(history_variance(a, frame, p, tile, s, c, frames, trust));
         s.luma = c.x;
-        s.inv_luma = one / max(Float(a.phi) * deviation, max(c.x, zero) * Float(1e-3f) + Float(1e-6f));
+        s.reach = max(Float(a.phi) * deviation, max(c.x, zero) * Float(1e-3f) + Float(1e-6f));
+        s.tap_reach = Float(a.phi * tap_share) * (First ? rsqrt(max(frames, one)) : one);
         s.luma_open = (specular ? mix(one, trust, Float(a.luminance_relaxation)) : one) * (one - sat(doubt * Float(a.doubt_luminance)));
 
         const float k0 = kernel[1] * kernel[1];
