@@ -172,7 +172,7 @@ def test_contradictions(changes: dict[str, Any], message: str) -> None:
 def test_repr_shows_what_was_changed() -> None:
     assert repr(ReblurSettings()) == "ReblurSettings()"
     settings = ReblurSettings(hit_distance_reconstruction="5x5", max_fast_frames=4)
-    assert repr(settings) == "ReblurSettings(max_fast_frames=4, hit_distance_reconstruction='5x5')"
+    assert repr(settings) == "ReblurSettings(hit_distance_reconstruction='5x5', max_fast_frames=4)"
     assert eval(repr(settings)) == settings
 
 

@@ -18,7 +18,8 @@ struct ResolveArgs {
     Lobe lobe = Lobe::diffuse;
     float split = 0;                // uv.x
     template <class V> void io(V& v) {
-        v.in(guide), v.in(signal), v.in(luma), v.in(distances), v.in(frames), v.in(noisy), v.in(noisy_distance), v.in(factor), v.out(out), v.out(history_length), v.out(hit_distance), v.out(variance);
+        v.in(guide), v.in(signal), v.in(luma), v.in(distances), v.in(frames), v.in(noisy), v.in(noisy_distance), v.in(factor), v.out(out), v.out(history_length),
+            v.out(hit_distance), v.out(variance);
     }
 };
 constexpr float shared_noise = 3;  // variance that filters underestimate, because pixels share noise by pre-pass and resampling; measured
@@ -51,7 +52,8 @@ struct Resolve {
             write(a.hit_distance, p, 0, select(surface, h, Float(0.f)));
         }
         if (a.variance.present()) {
-            const Float factor = a.factor.present() ? rgb_to_ycocg({demodulation_factor(a.factor, p, 0), demodulation_factor(a.factor, p, 1), demodulation_factor(a.factor, p, 2)}).x : Float(1.f);
+            const Float factor =
+                a.factor.present() ? rgb_to_ycocg({demodulation_factor(a.factor, p, 0), demodulation_factor(a.factor, p, 1), demodulation_factor(a.factor, p, 2)}).x : Float(1.f);
             write(a.variance, p, 0, select(surface, Float(shared_noise) * square(c.w * factor), Float(0.f)));
         }
     }

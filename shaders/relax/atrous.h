@@ -72,7 +72,10 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         if (specular) out[8] = decode_roughness(s.packed);
     }
     DN_FN static Sample from_tile(const Tile& tile, int dx, int dy) {
-        return {{tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy), tile(3, dx, dy)}, tile(4, dx, dy), specular ? tile(specular ? 8 : 0, dx, dy) : Float(1.f), {tile(5, dx, dy), tile(6, dx, dy), tile(7, dx, dy)}};
+        return {{tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy), tile(3, dx, dy)},
+                tile(4, dx, dy),
+                specular ? tile(specular ? 8 : 0, dx, dy) : Float(1.f),
+                {tile(5, dx, dy), tile(6, dx, dy), tile(7, dx, dy)}};
     }
 
     // What the stops need to know of the centre.
@@ -81,7 +84,8 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         Float3 n;
         Float roughness, luma, luma_open;
         Float reach, tap_reach;  // of the luminance stop; for a tap, over its deviation
-        Float inv_angle, angle_depth = Float(0.f), view_angle = Float(0.f);  // diffuse: tolerance of normals; specular: of the lobe, how much of it stops, radians from pixel to pixel
+        Float inv_angle, angle_depth = Float(0.f),
+                         view_angle = Float(0.f);  // diffuse: tolerance of normals; specular: of the lobe, how much of it stops, radians from pixel to pixel
         Float roughness_scale = Float(0.f);
     };
 

@@ -64,7 +64,8 @@ struct ClampHistory {
             Float l(zero), ll(zero);
             for (int dx = -2; dx <= 2; dx++) {
                 const Mask known = tile(0, dx, dy) >= zero;
-                const Float3 c = dx == 0 && dy == 0 ? Float3{fast.x, fast.y, fast.z} : select(known, Float3{tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy)}, Float3{fast.x, fast.y, fast.z});
+                const Float3 c =
+                    dx == 0 && dy == 0 ? Float3{fast.x, fast.y, fast.z} : select(known, Float3{tile(0, dx, dy), tile(1, dx, dy), tile(2, dx, dy)}, Float3{fast.x, fast.y, fast.z});
                 const Float s = select(known, tile(4, dx, dy), own_sample);
                 m = m + c, q = q + scale(c, c), l = l + s, ll = ll + s * s;
             }
@@ -75,15 +76,16 @@ struct ClampHistory {
         const Float light_sigma = sqrt0(light_squares * each - light * light);
         const Float3 sigma = {sqrt0(squares.x * each - mean.x * mean.x), sqrt0(squares.y * each - mean.y * mean.y), sqrt0(squares.z * each - mean.z * mean.z)};
 
-        // The box: as wide as the short history varies around here, or as it varies by the samples' noise, which few bright samples hide from a
-        // small window.
-        const Float speed = one / (one + min(frames, Float(a.max_fast_frames))), noise = fast.w * sqrt(speed / (Float(2.f) - speed)) / max(fast.x, tiny);
+        // The box around the short history's local mean: as wide as its detail, which is what it varies beyond its noise, and as the noise of the
+        // long history and of that mean. Both noises follow from the samples', which few bright samples would hide from a small window.
+        const Float variance = square(fast.w / max(fast.x, tiny)), fast_noise = variance * of_mean(min(frames, Float(a.max_fast_frames)));
+        const Float noise = variance * of_mean(frames) + fast_noise * Float(1.f / 9.f);
         const Float before = slow.x;
         Float clamped(zero);
         if (a.max_fast_frames < a.max_frames) {
             const Float young = one / (one + Float(2.f) * frames);
-            const Float4 boxed = {boxed_in(a, slow.x, fast.x, mean.x, max(sigma.x, noise * fast.x)), boxed_in(a, slow.y, fast.y, mean.y, max(sigma.y, noise * abs(fast.y))),
-                                  boxed_in(a, slow.z, fast.z, mean.z, max(sigma.z, noise * abs(fast.z))), slow.w};
+            const Float4 boxed = {boxed_in(a, slow.x, fast.x, mean.x, sigma.x, noise, fast_noise), boxed_in(a, slow.y, fast.y, mean.y, sigma.y, noise, fast_noise),
+                                  boxed_in(a, slow.z, fast.z, mean.z, sigma.z, noise, fast_noise), slow.w};
             const Float way = fast.x - slow.x;
             clamped = select(abs(way) > tiny, sat((boxed.x - slow.x) / select(abs(way) > tiny, way, one)), zero) * (one - young);
             slow = mix(boxed, slow, young);
@@ -108,9 +110,11 @@ struct ClampHistory {
     }
 
    private:
+    // What is left of the samples' variance in an exponential mean that is so many frames long.
+    DN_FN static Float of_mean(Float frames) { return Float(1.f) / (Float(1.f) + Float(2.f) * frames); }
     // The centre's own short history is always inside.
-    DN_FN static Float boxed_in(const Args& a, Float slow, Float fast, Float mean, Float sigma) {
-        const Float reach = Float(a.clamp_sigma) * sigma;
+    DN_FN static Float boxed_in(const Args& a, Float slow, Float fast, Float mean, Float sigma, Float noise, Float fast_noise) {
+        const Float size = square(fast), reach = Float(a.clamp_sigma) * sqrt(max(square(sigma) - fast_noise * size, Float(0.f)) + noise * size);
         return clamp(slow, min(mean - reach, fast), max(mean + reach, fast));
     }
     // The long history's luma, no brighter and no darker than all around it.

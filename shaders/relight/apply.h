@@ -46,7 +46,8 @@ struct RelightApply {
             const Float4 fast = fetch(a.responsive, p);
             const Float3 f = ycocg_to_rgb({fast.x, fast.y, fast.z});
             const Float shown = fast_share * history / max(fast.x, tiny) / expected(gain, fast_share);
-            const Float3 fast_lit = rgb_to_ycocg(Float3{relit(f.x, r.gain.x, fast_share, shown), relit(f.y, r.gain.y, fast_share, shown), relit(f.z, r.gain.z, fast_share, shown)} + r.add * fast_share);
+            const Float3 fast_lit = rgb_to_ycocg(Float3{relit(f.x, r.gain.x, fast_share, shown), relit(f.y, r.gain.y, fast_share, shown), relit(f.z, r.gain.z, fast_share, shown)} +
+                                                 r.add * fast_share);
             store(a.responsive, p, dither_to_half(Float4{fast_lit.x, fast_lit.y, fast_lit.z, fast.w * gain}, random_word(frame, p, 17)));
         }
 
