@@ -73,9 +73,7 @@ PASSES = {
     "resolve": Tolerance(1, 0.001),
     "classify_shadow": Tolerance(1),  # rounds the distance of the farthest occluder up to a code
     "spread_softness": EXACT,
-    "estimate_penumbra": Tolerance(
-        1, 0.015
-    ),  # as temporal accumulation, and taps that land on the border of two texels
+    "estimate_penumbra": Tolerance(1, 0.01),  # as temporal accumulation, and taps that land on the border of two texels
     "filter_shadow": Tolerance(2, 0.01),
     "reference_accumulate": Tolerance(2.0**-10),  # eight steps of fp32
 }
