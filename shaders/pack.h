@@ -9,6 +9,10 @@ constexpr float normal_encoding_error = 1.1e-3f;  // radians; the floor of every
 constexpr float sky_view_z = 1e30f;               // stored for sky and for invalid depth: far beyond any sky distance, still safe to multiply
 constexpr float no_distance = -1.f;               // stored as the hit distance of a sample that found none
 
+// The lowest bit of the stored depth tells that the caller's was negative: then so is the depth part of the motion.
+DN_FN Float encode_depth(Float view_z, Mask negative) { return as_float((as_int(view_z) & Int(~1)) | select(negative, Int(1), Int(0))); }
+DN_FN Mask given_negative(Float stored_z) { return (as_int(stored_z) & Int(1)) == Int(1); }
+
 DN_FN Int encode_surface(Float3 n, Float roughness) {
     const Float scale = Float(1.f) / max(abs(n.x) + abs(n.y) + abs(n.z), Float(1e-20f));
     Float x = n.x * scale, y = n.y * scale;

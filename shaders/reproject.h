@@ -15,8 +15,8 @@ struct SurfaceMotion {
 };
 
 // `motion` has 2 channels (pixels; the point is taken as static in depth), 3 (pixels and view_z; or, with `world_motion`, a world-space step)
-// or is absent (static scene). `given_z` is the caller's view_z: where it is negative, so is the depth part of the motion.
-DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Array& given_z, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
+// or is absent (static scene). `view_z` is the guide's.
+DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& motion, const Pixel& p, Float2 uv, Float3 world, Float view_z) {
     SurfaceMotion m;
     if (!motion.present() || frame.world_motion) {
         m.world = world;
@@ -28,7 +28,7 @@ DN_FN SurfaceMotion surface_motion(const FrameConstants& frame, const Array& mot
     m.uv = {uv.x + read(motion, p, 0) * Float(frame.inv_width), uv.y + read(motion, p, 1) * Float(frame.inv_height)};
     if (motion.channels == 3) {
         const Float dz = read(motion, p, 2);
-        m.view_z = view_z + select(read(given_z, p) < Float(0.f), -dz, dz);
+        m.view_z = view_z + select(given_negative(view_z), -dz, dz);
     } else {
         m.view_z = transform(frame.prev_world_to_view, world).z;
     }
@@ -50,11 +50,11 @@ DN_FN Mask texel_inside(const FrameConstants& frame, Int x, Int y) { return x >=
 // History length the pixel had in the last frame, found by nearest motion and a depth test alone; 0 where the surface was not seen.
 // Enough to size a blur, not to blend by.
 DN_FN Float last_history_length(const FrameConstants& frame, const Image<R8U>& prev_frames, const Image<Guide>& guide, const Image<Guide>& prev_guide, const Array& motion,
-                                const Array& given_z, const Pixel& p) {
+                                const Pixel& p) {
     const Float z = fetch(guide, p).view_z;
     const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
     const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, z));
-    const SurfaceMotion m = surface_motion(frame, motion, given_z, p, uv, world, z);
+    const SurfaceMotion m = surface_motion(frame, motion, p, uv, world, z);
     const Float2 px = to_pixels(frame, m.uv);
     const Int x = to_int(floor(clamp(px.x, Float(-4.f), Float(float(frame.width + 4))))), y = to_int(floor(clamp(px.y, Float(-4.f), Float(float(frame.height + 4)))));
     const Float zs = gather(prev_guide, x, y).view_z;

@@ -118,7 +118,7 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
             return {"integer": np.frombuffer(data, np.uint8).reshape(size)}
         case "R16U":
             word = np.frombuffer(data, np.uint16).reshape(size)
-            if entry.get("image", "").endswith("_past"):  # see encode_past()
+            if entry.get("image", "").endswith(("_past", "_sample")):  # see encode_light()
                 return {"luma": word & 1023, "co": word >> 10 & 7, "cg": word >> 13}
             if "_light" in entry.get("image", ""):  # the memory of relight_gain
                 return {"evidence": word & 31, "noise": word >> 5}

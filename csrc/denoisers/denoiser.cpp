@@ -65,7 +65,6 @@ Guides Denoiser::pack_guides() {
     const Needs needed = needs();
     Guides guides;
     if (!needed.guide) return guides;
-    guides.view_z = g.input("view_z");
     guides.motion = g.input("motion");
     guides.threshold_mix = g.input("disocclusion_threshold_mix");
     const Array material_id = needed.material || (needed.strands && frame_.strand_material >= 0) ? g.input("material_id") : Array{};
@@ -80,8 +79,12 @@ Guides Denoiser::pack_guides() {
         guides.material = both.current;
         if (both.valid) guides.prev_material = both.previous;
     }
-    g.run<Pass::pack_guides>(
-        {.view_z = guides.view_z, .normal = g.input("normal"), .roughness = g.input("roughness"), .material_id = material_id, .guide = guides.guide, .material = guides.material});
+    g.run<Pass::pack_guides>({.view_z = g.input("view_z"),
+                              .normal = g.input("normal"),
+                              .roughness = g.input("roughness"),
+                              .material_id = material_id,
+                              .guide = guides.guide,
+                              .material = guides.material});
     if (needed.tiles) {
         guides.tiles = g.transient<R8U>("tiles", (width_ + tile_size - 1) / tile_size, (height_ + tile_size - 1) / tile_size);
         g.run<Pass::classify_tiles>({.guide = guides.guide, .tiles = guides.tiles});

@@ -33,7 +33,7 @@ struct FrameInput {
 
 // What families share, declared and packed once a frame: as much of it as one of them needs.
 struct Guides {
-    Array view_z, motion, threshold_mix;  // the caller's; the last two may be absent
+    Array motion, threshold_mix;  // the caller's; may be absent
     Image<Guide> guide, prev_guide;
     Image<R8U> tiles;                    // see classify_tiles.h
     Image<R8U> material, prev_material;  // absent without the caller's material ids; prev_ also where the last frame had none

@@ -67,16 +67,17 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
     const Signals signals = lobes.size() == 2 ? Signals::both : (lobes[0].lobe == Lobe::diffuse ? Signals::diffuse : Signals::specular);
     const Variant variants[] = {{0, "diffuse"}, {1, "specular"}, {2, "both"}};
 
-    const auto& [view_z, motion, threshold_mix, guide, prev_guide, tiles, material, prev_material] = guides;
+    const auto& [motion, threshold_mix, guide, prev_guide, tiles, material, prev_material] = guides;
 
     // Per lobe: images that live across passes
     struct LobeImages {
         Array radiance, distance, factor;
-        Image<RGBA16F> samples, signal, slow;
+        Image<RGBA16F> signal, slow;
         Image<R16F> fast, fast_history;
-        Image<R16U> footprint, past;
+        Image<R16U> sample, past, footprint;
         Image<R32U> offset;
         History<R8U> frames;
+        LightChange light;
     } images[2] = {};
     Image<R16F> tracking;
     History<R16F> tracking_history{};
@@ -90,11 +91,12 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
         i.factor = g.input(specular ? "specular_albedo" : "albedo");
         i.frames = g.history<R8U>(page.with("_frames"));
         i.signal = g.transient<RGBA16F>(page.with("_packed"));
-        g.run<Pass::pack_signal>(page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .lobe = page.lobe});
         if (s.relight) {
-            i.samples = i.signal;
+            i.sample = g.transient<R16U>(page.with("_sample"));
             i.past = g.transient<R16U>(page.with("_past"));
         }
+        g.run<Pass::pack_signal>(
+            page.label(), {.radiance = i.radiance, .hit_distance = i.distance, .factor = i.factor, .guide = guide, .signal = i.signal, .sample = i.sample, .lobe = page.lobe});
 
         if (s.hit_distance_reconstruction != 0) {
             const auto completed = g.transient<RGBA16F>(page.with("_completed"));
@@ -119,7 +121,6 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                   .frames = f.history_valid ? i.frames.previous : Image<R8U>{},
                                                   .prev_guide = prev_guide,
                                                   .motion = motion,
-                                                  .view_z = view_z,
                                                   .signal = i.signal,
                                                   .out = blurred,
                                                   .tracking = tracking,
@@ -148,7 +149,6 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                                 .material = material,
                                                                 .prev_material = prev_material,
                                                                 .motion = motion,
-                                                                .view_z = view_z,
                                                                 .diffuse_confidence = g.input("diffuse_confidence"),
                                                                 .specular_confidence = g.input("specular_confidence"),
                                                                 .threshold_mix = threshold_mix,
@@ -183,14 +183,17 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                                 .min_material = std::min(s.min_material_diffuse, s.min_material_specular),
                                                                 .min_material_specular = s.min_material_specular});
 
+    if (s.relight)
+        for (const LobePage& page : lobes) {
+            LobeImages& i = images[int(page.lobe)];
+            i.light = relight(g, page.name,
+                              {.samples = i.sample, .past = i.past, .signal = i.signal, .fast = i.fast, .frames = i.frames.current, .max_fast_frames = float(s.max_fast_frames)},
+                              s.relight_proof);
+        }
+
     for (const LobePage& page : lobes) {
         LobeImages& i = images[int(page.lobe)];
         const bool specular = page.lobe == Lobe::specular;
-        LightChange light;
-        if (s.relight)
-            light = relight(g, page.name,
-                            {.samples = i.samples, .past = i.past, .signal = i.signal, .fast = i.fast, .frames = i.frames.current, .max_fast_frames = float(s.max_fast_frames)},
-                            s.relight_proof);
         const auto other = g.transient<RGBA16F>(page.with("_filtered"));
         g.run<Pass::history_fix>(page.variant(), {.tiles = tiles,
                                                   .guide = guide,
@@ -241,16 +244,15 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                                     .guide = guide,
                                                     .material = material,
                                                     .motion = specular ? Array{} : motion,
-                                                    .view_z = specular ? Array{} : view_z,
                                                     .footprint = i.footprint,
                                                     .offset = i.offset,
                                                     .signal = i.slow,
                                                     .history_luma = stabilized.previous,
                                                     .luma = luma,
                                                     .frames = i.frames.current,
-                                                    .gain = light.gain,
-                                                    .add = light.add,
-                                                    .changed = light.changed,
+                                                    .gain = i.light.gain,
+                                                    .add = i.light.add,
+                                                    .changed = i.light.changed,
                                                     .max_stabilized_frames = float(s.max_stabilized_frames),
                                                     .fix_frames = fix_frames,
                                                     .sigma_scale = s.antilag_sigma_scale,

@@ -7,8 +7,8 @@ namespace denoise {
 
 // What one accumulated signal hands over.
 struct Relit {
-    Image<RGBA16F> samples;  // this frame's, not filtered
-    Image<R16U> past;        // what accumulation found, by encode_past()
+    Image<R16U> samples;     // this frame's, not filtered, by encode_light()
+    Image<R16U> past;        // what accumulation found, likewise
     Image<RGBA16F> signal;   // the two blended: changed in place
     Image<R16F> fast;        // changed in place
     Image<R8U> frames;       // history length, changed in place

@@ -57,7 +57,6 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
     EstimatePenumbraArgs estimate{.guide = guides.guide,
                                   .material = guides.material,
                                   .motion = guides.motion,
-                                  .view_z = guides.view_z,
                                   .threshold_mix = guides.threshold_mix,
                                   .count = int(lights.size()),
                                   .plane_sensitivity = s.plane_sensitivity,

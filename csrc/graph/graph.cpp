@@ -105,31 +105,40 @@ void Graph::record(Node node) {
     nodes_.push_back(std::move(node));
 }
 
-// Places transients in one arena, largest first, each at the lowest offset that is free during its life.
+// Places transients in one arena, each at the lowest offset that is free during its life: large ones first, or those that live long first,
+// or as they come, whatever needs the least.
 size_t Graph::plan() {
-    std::vector<int> order;
+    std::vector<int> images;
     for (int i = 0; i < int(images_.size()); i++)
-        if (images_[i].life == Life::transient && images_[i].first_use >= 0) order.push_back(i);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return images_[a].bytes > images_[b].bytes; });
-    size_t total = 0;
-    for (size_t k = 0; k < order.size(); k++) {
-        Declared& d = images_[order[k]];
-        const size_t need = (d.bytes + 63) / 64 * 64;
-        std::vector<std::pair<size_t, size_t>> taken;
-        for (size_t j = 0; j < k; j++) {
-            const Declared& o = images_[order[j]];
-            if (o.first_use <= d.last_use && d.first_use <= o.last_use) taken.emplace_back(o.offset, o.offset + (o.bytes + 63) / 64 * 64);
+        if (images_[i].life == Life::transient && images_[i].first_use >= 0) images.push_back(i);
+    const auto need = [&](int i) { return (images_[i].bytes + 63) / 64 * 64; };
+    const auto lives = [&](int i) { return images_[i].last_use - images_[i].first_use; };
+    const auto place = [&](const std::vector<int>& order) {
+        size_t total = 0;
+        for (size_t k = 0; k < order.size(); k++) {
+            Declared& d = images_[order[k]];
+            std::vector<std::pair<size_t, size_t>> taken;
+            for (size_t j = 0; j < k; j++) {
+                const Declared& o = images_[order[j]];
+                if (o.first_use <= d.last_use && d.first_use <= o.last_use) taken.emplace_back(o.offset, o.offset + need(order[j]));
+            }
+            std::sort(taken.begin(), taken.end());
+            d.offset = 0;
+            for (const auto& [begin, end] : taken) {
+                if (d.offset + need(order[k]) <= begin) break;
+                d.offset = std::max(d.offset, end);
+            }
+            total = std::max(total, d.offset + need(order[k]));
         }
-        std::sort(taken.begin(), taken.end());
-        size_t at = 0;
-        for (const auto& [begin, end] : taken) {
-            if (at + need <= begin) break;
-            at = std::max(at, end);
-        }
-        d.offset = at;
-        total = std::max(total, at + need);
-    }
-    return total;
+        return total;
+    };
+    std::vector<int> orders[] = {images, images, images};
+    std::stable_sort(orders[0].begin(), orders[0].end(), [&](int a, int b) { return need(a) > need(b); });
+    std::stable_sort(orders[1].begin(), orders[1].end(), [&](int a, int b) { return lives(a) > lives(b); });
+    std::stable_sort(orders[2].begin(), orders[2].end(), [&](int a, int b) { return images_[a].first_use < images_[b].first_use; });
+    size_t totals[3];
+    for (int k = 0; k < 3; k++) totals[k] = place(orders[k]);
+    return place(orders[std::min_element(totals, totals + 3) - totals]);
 }
 
 Graph::Buffer& Graph::buffer(const std::string& name, const Declared& like) {

@@ -19,7 +19,7 @@ struct PackGuides {
     using Args = PackGuidesArgs;
     static constexpr int planes = 0, halo = 0;
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile&) {
-        const Float z = abs(read(a.view_z, p));
+        const Float given_z = read(a.view_z, p), z = abs(given_z);
         const Mask surface = z < Float(frame.sky_distance);  // false for NaN
         Float3 n = {read(a.normal, p, 0), read(a.normal, p, 1), read(a.normal, p, 2)};
         const Mask usable = surface && is_finite(dot(n, n)) && dot(n, n) > Float(1e-12f);
@@ -27,7 +27,7 @@ struct PackGuides {
         const Float given = a.roughness.present() ? read(a.roughness, p) : Float(1.f), r = select(surface && given >= Float(0.f), sat(given), Float(1.f));
         // A surface touching the camera plane would divide by zero further on.
         const Float nearest(1e-6f * frame.sky_distance * frame.inv_width);
-        store(a.guide, p, {select(surface, max(z, min(nearest, Float(1e-4f))), Float(sky_view_z)), encode_surface(n, r)});
+        store(a.guide, p, {select(surface, encode_depth(max(z, min(nearest, Float(1e-4f))), given_z < Float(0.f)), Float(sky_view_z)), encode_surface(n, r)});
         if (a.material_id.present()) store(a.material, p, to_int(read(a.material_id, p)));
     }
 };

@@ -9,15 +9,15 @@ struct PackSignalArgs {
     Array radiance, hit_distance, factor;  // in; hit_distance and the demodulation factor may be absent
     Image<Guide> guide;                    // in
     Image<RGBA16F> signal;                 // out
+    Image<R16U> sample;                    // out, may be absent: its light alone, for re-lighting; see encode_light()
     Lobe lobe = Lobe::diffuse;
-    template <class V> void io(V& v) { v.in(radiance), v.in(hit_distance), v.in(factor), v.in(guide), v.out(signal); }
+    template <class V> void io(V& v) { v.in(radiance), v.in(hit_distance), v.in(factor), v.in(guide), v.out(signal), v.out(sample); }
 };
 constexpr float min_demodulation_factor = 0.01f;  // below it a factor would turn rounding errors into light
 }  // namespace denoise
 
 #ifdef DN_TARGET
-#include "../color.h"
-#include "../geometry.h"
+#include "../relight/tiles.h"
 namespace denoise::DN_TARGET {
 
 DN_FN Float demodulation_factor(const Array& factor, const Pixel& p, int channel) {
@@ -49,7 +49,9 @@ struct PackSignal {
             distance = select(h > Float(0.f), normalized, Float(no_distance));  // 0, negative and NaN: no distance
         }
         const Float4 zero = {Float(0.f), Float(0.f), Float(0.f), Float(no_distance)};
-        store(a.signal, p, select(is_surface(frame, s.view_z), Float4{c.x, c.y, c.z, distance}, zero));
+        const Mask surface = is_surface(frame, s.view_z);
+        store(a.signal, p, select(surface, Float4{c.x, c.y, c.z, distance}, zero));
+        if (a.sample.present()) store(a.sample, p, select(surface, encode_light(c, random_word(frame, p, a.lobe == Lobe::specular ? 23 : 22)), Int(0)));
     }
 };
 }  // namespace denoise::DN_TARGET

@@ -22,7 +22,7 @@ struct SpatialFilterArgs {
     Image<R8U> material;      // in, may be absent
     Image<R8U> frames;        // in: history length; pre-pass: of the last frame, may be absent
     Image<Guide> prev_guide;  // in, pre-pass only: with `motion`, to find that length
-    Array motion, view_z;     // in, pre-pass only; motion may be absent
+    Array motion;             // in, pre-pass only; may be absent
     Image<RGBA16F> signal;    // in
     Image<RGBA16F> out;       // out
     Image<R16F> tracking;     // out, specular pre-pass: distance in metres that the reflection's motion follows, 0 = none
@@ -36,9 +36,7 @@ struct SpatialFilterArgs {
     int min_material = 0;
     int tracking_only = 0;  // specular pre-pass leaves the radiance alone
     Convergence convergence;
-    template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(view_z), v.in(signal), v.out(out), v.out(tracking);
-    }
+    template <class V> void io(V& v) { v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(signal), v.out(out), v.out(tracking); }
 };
 
 }  // namespace denoise
@@ -71,7 +69,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         if constexpr (prepass) {
             out[0] = Float(1.f);
             out[1] = fetch(a.signal, p).w;
-            if (a.frames.present()) out[0] = not_converged(a.convergence, last_history_length(frame, a.frames, a.guide, a.prev_guide, a.motion, a.view_z, p));
+            if (a.frames.present()) out[0] = not_converged(a.convergence, last_history_length(frame, a.frames, a.guide, a.prev_guide, a.motion, p));
         } else {
             out[0] = not_converged(a.convergence, decode_frames(fetch(a.frames, p)));
         }

@@ -12,7 +12,7 @@ struct StabilizeArgs {
     Image<R8U> tiles;           // in
     Image<Guide> guide;         // in
     Image<R8U> material;        // in, may be absent
-    Array motion, view_z;       // in, diffuse only; motion may be absent
+    Array motion;               // in, diffuse only; may be absent
     Image<R16U> footprint;      // in: of temporal accumulation
     Image<R32U> offset;         // in, specular only
     Image<RGBA16F> signal;      // in
@@ -29,8 +29,8 @@ struct StabilizeArgs {
     int history_valid = 0;      // history_luma is of the last frame
     Convergence convergence;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.in(gain), v.in(add), v.in(changed),
-            v.out(luma), v.inout(frames);
+        v.in(tiles), v.in(guide), v.in(material), v.in(motion), v.in(footprint), v.in(offset), v.in(signal), v.in(history_luma), v.in(gain), v.in(add), v.in(changed), v.out(luma),
+            v.inout(frames);
     }
 };
 }  // namespace denoise
@@ -73,7 +73,7 @@ template <Lobe L> struct Stabilize {
             at = {uv.x + half_to_float(word & Int(0xffff)) * Float(frame.inv_width), uv.y + half_to_float(shift_right(word, 16)) * Float(frame.inv_height)};
         } else {
             const Float3 world = rotate_back(frame.world_to_view, view_position(frame, uv.x, uv.y, center.view_z));
-            at = surface_motion(frame, a.motion, a.view_z, p, uv, world, center.view_z).uv;
+            at = surface_motion(frame, a.motion, p, uv, world, center.view_z).uv;
         }
         Footprint f;
         decode_footprint(fetch(a.footprint, p), f);

@@ -12,7 +12,7 @@ struct TemporalAccumulationArgs {
     Image<R8U> tiles;                              // in
     Image<Guide> guide, prev_guide;                // in
     Image<R8U> material, prev_material;            // in, may be absent
-    Array motion, view_z;                          // in: see surface_motion(); motion may be absent
+    Array motion;                                  // in, may be absent: see surface_motion()
     Array diffuse_confidence, specular_confidence;  // in, may be absent: 0..1, of the history that this pixel finds, looked up at its previous position
     Array threshold_mix;                           // in, may be absent: 0..1, between the two disocclusion thresholds
     Image<RGBA16F> diffuse, specular;              // in: this frame's signal; out: blended
@@ -25,7 +25,7 @@ struct TemporalAccumulationArgs {
     Image<R16F> tracking_out;                      // out
     Image<R16U> footprint_diffuse, footprint_specular;  // out: for stabilisation, which looks at the same place
     Image<R32U> offset_specular;                   // out: where that is, in pixels from this one, as two fp16
-    Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_past()
+    Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_light()
     float max_frames = 0, max_fast_frames = 0, fix_frames = 0;
     float responsive_roughness = 0, responsive_min_frames = 0;
     float roughness_fraction = 0;
@@ -34,7 +34,7 @@ struct TemporalAccumulationArgs {
     int min_material = 0;       // of diffuse and specular together, for surface motion
     int min_material_specular = 0;
     template <class V> void io(V& v) {
-        v.in(tiles), v.in(guide), v.in(prev_guide), v.in(material), v.in(prev_material), v.in(motion), v.in(view_z);
+        v.in(tiles), v.in(guide), v.in(prev_guide), v.in(material), v.in(prev_material), v.in(motion);
         v.in(diffuse_confidence), v.in(specular_confidence), v.in(threshold_mix);
         v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
@@ -101,7 +101,7 @@ template <Signals S> struct TemporalAccumulation {
         pt.remembered = pt.surface && Mask(frame.history_valid != 0);
         pt.strand = Mask(a.material.present() && frame.strand_material >= 0) && pt.material == Int(frame.strand_material);
 
-        const SurfaceMotion motion = surface_motion(frame, a.motion, a.view_z, p, pt.uv, pt.world, pt.z);
+        const SurfaceMotion motion = surface_motion(frame, a.motion, p, pt.uv, pt.world, pt.z);
 
         // Parallax in pixels: what the camera's translation alone moves. P1 is 0 for a static point under rotation, P2 for what is attached
         // to the camera.
@@ -236,7 +236,7 @@ template <Signals S> struct TemporalAccumulation {
         const Mask known = current.w >= Float(0.f);
 
         const auto& past = spec ? a.past_specular : a.past_diffuse;
-        if (past.present()) store(past, p, select(pt.surface && !fresh, encode_past({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
+        if (past.present()) store(past, p, select(pt.surface && !fresh, encode_light({history.x, history.y, history.z}, random_word(frame, p, spec ? 15 : 14)), Int(no_past)));
 
         Float4 result = mix(history, current, speed);
         result = select(fresh, current, result);

@@ -27,7 +27,7 @@ struct RelightApply {
         const Float4 blended = fetch(a.signal, p);
         const Float one(1.f), tiny(1e-6f), zero(0.f), frames = decode_frames(fetch(a.frames, p)), fast = fetch(a.fast, p);
         const Int past = fetch(a.past, p);
-        const Float history = select(past == Int(no_past), zero, past_luma(past));
+        const Float history = select(past == Int(no_past), zero, light_luma(past));
 
         const Float3 c = ycocg_to_rgb({blended.x, blended.y, blended.z});
         const Float gain = (luma_of(scale(c, r.gain)) + tiny) / (luma_of(c) + tiny);

@@ -25,7 +25,7 @@ struct RelightGain {
 
     static constexpr float no_difference = 0.02f;  // relative: what resampling and rounding do to the means
     static constexpr float few_pixels = 8;         // so many prove nothing, whatever their variance
-    static constexpr float past_noise = 0.2f;      // of its luma squared: variance of what rounding does to a channel in encode_past()
+    static constexpr float rounding_noise = 0.4f;  // of its luma squared: variance of what encode_light() does to a channel of sample and past
     static constexpr float evidence_decay = 0.8f;  // per frame
     static constexpr float noise_share = 1 / 8.f;  // of a frame in the noise that is remembered
     static constexpr float sparse = 50;            // relative variance of samples so few and bright that firefly limits have taken from the history
@@ -61,7 +61,7 @@ struct RelightGain {
         evidence = max(evidence, to_float(memory & Int(31)) * Float(evidence_decay / 31.f));
         doubt = max(doubt, square(max(noise, squares / max(square(luma_now), Float(1e-12f))) * Float(1 / sparse)));
         const Float variance = max(squares - square(luma_now), noise * square(luma)) / pixels, few = Float(few_pixels) / pixels;
-        const Float rounding = square(luma) * (Float(past_noise) / pixels + square(few));
+        const Float rounding = square(luma) * (Float(rounding_noise) / pixels + square(few));
 
         // Any channel may prove a change; they share its variance by their part of the light.
         const Float brightest = one / max(max(luma_now, luma), tiny);

@@ -5,10 +5,10 @@
 
 namespace denoise {
 struct RelightMeasureArgs {
-    Image<RGBA16F> samples;  // in: this frame's signal, not filtered: neighbours must not share their noise
-    Image<R16U> past;        // in: see encode_past()
-    Image<RGBA16F> now;      // out, a texel a tile: mean of the samples, YCoCg; root of the mean squared luma
-    Image<RGBA16F> before;   // out: mean of the history, YCoCg; share of the tile's pixels
+    Image<R16U> samples;    // in: this frame's signal, not filtered: neighbours must not share their noise; see encode_light()
+    Image<R16U> past;       // in: the same of the history
+    Image<RGBA16F> now;     // out, a texel a tile: mean of the samples, YCoCg; root of the mean squared luma
+    Image<RGBA16F> before;  // out: mean of the history, YCoCg; share of the tile's pixels
     template <class V> void io(V& v) { v.in(samples), v.in(past), v.out(now), v.out(before); }
 };
 }  // namespace denoise
@@ -27,9 +27,9 @@ struct RelightMeasure {
             Float4 row_now = {zero, zero, zero, zero}, row_before = row_now;  // row by row, which rounds less
             for (int x = 0; x < relight_tile; x++) {
                 const Int at = left + Int(x), past = gather(a.past, at, Int(y));
-                const Float4 c = gather(a.samples, at, Int(y));
+                const Float3 c = decode_light(gather(a.samples, at, Int(y)));
                 const Mask known = at < Int(frame.width) && !(past == Int(no_past));
-                const Float3 h = decode_past(select(known, past, Int(0)));
+                const Float3 h = decode_light(select(known, past, Int(0)));
                 row_now = row_now + zero_where(!known, Float4{c.x, c.y, c.z, c.x * c.x});
                 row_before = row_before + Float4{h.x, h.y, h.z, select(known, Float(1.f), zero)};
             }

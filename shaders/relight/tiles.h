@@ -22,20 +22,20 @@ constexpr int relight_levels = 5;
 #include "../sampling.h"
 namespace denoise::DN_TARGET {
 
-// ---- the history that a pixel found, in 16 bits: luma as fp16 with half its mantissa, chroma over luma in three bits each, rounded at random
+// ---- a sample, or the history that a pixel found, in 16 bits: luma as fp16 with half its mantissa, chroma over luma in three bits each, rounded at random
 // so that means over a tile come out right
 
 constexpr int no_past = 0xffff;
-DN_FN Int encode_past(Float3 ycocg, Int word) {
+DN_FN Int encode_light(Float3 ycocg, Int word) {
     const Int luma = shift_right(float_to_half(max(ycocg.x, Float(0.f))) + (word & Int(31)), 5);
     const Float per_luma = Float(1.f) / max(ycocg.x, Float(1e-6f)), byte(1.f / 256.f);
     const Int co = to_int(clamp(ycocg.y * per_luma + Float(2.f), Float(0.f), Float(4.f)) * Float(7.f / 4.f) + to_float(shift_right(word, 5) & Int(255)) * byte);
     const Int cg = to_int(clamp(ycocg.z * per_luma + Float(1.f), Float(0.f), Float(2.f)) * Float(7.f / 2.f) + to_float(shift_right(word, 13) & Int(255)) * byte);
     return min(luma, Int(0x3df)) | shift_left(min(co, Int(7)), 10) | shift_left(min(cg, Int(7)), 13);
 }
-DN_FN Float past_luma(Int past) { return half_to_float(shift_left(past & Int(0x3ff), 5)); }
-DN_FN Float3 decode_past(Int past) {
-    const Float luma = past_luma(past), co = to_float(shift_right(past, 10) & Int(7)), cg = to_float(shift_right(past, 13) & Int(7));
+DN_FN Float light_luma(Int past) { return half_to_float(shift_left(past & Int(0x3ff), 5)); }
+DN_FN Float3 decode_light(Int past) {
+    const Float luma = light_luma(past), co = to_float(shift_right(past, 10) & Int(7)), cg = to_float(shift_right(past, 13) & Int(7));
     return {luma, luma * (co * Float(4.f / 7.f) - Float(2.f)), luma * (cg * Float(2.f / 7.f) - Float(1.f))};
 }
 

@@ -8,7 +8,7 @@ constexpr int lights_per_pass = 4;  // lights that share the work on guides, mot
 struct EstimatePenumbraArgs {
     Image<Guide> guide;                                 // in
     Image<R8U> material;                                // in, may be absent
-    Array motion, view_z, threshold_mix;                // in: see surface_motion(); motion and threshold_mix may be absent
+    Array motion, threshold_mix;                        // in, may be absent: see surface_motion()
     Array occluder_distance[lights_per_pass];           // in
     Image<R16U> tiles[lights_per_pass];                 // in: of spread_softness
     Image<R32U> history[lights_per_pass];               // in, absent without history
@@ -24,7 +24,7 @@ struct EstimatePenumbraArgs {
     float rotation[2] = {};    // cosine and sine
     template <class V> void io(V& v) {
         for (int k = 0; k < lights_per_pass; k++) v.out(penumbra[k]), v.out(past[k]), v.in(occluder_distance[k]), v.in(tiles[k]), v.in(history[k]);
-        v.in(guide), v.in(material), v.in(motion), v.in(view_z), v.in(threshold_mix), v.in(translucency), v.in(tint_history), v.out(tint), v.out(past_tint);
+        v.in(guide), v.in(material), v.in(motion), v.in(threshold_mix), v.in(translucency), v.in(tint_history), v.out(tint), v.out(past_tint);
     }
 };
 }  // namespace denoise
@@ -201,7 +201,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     };
     DN_FN static Past find_past(const Args& a, const FrameConstants& frame, const Pixel& p, Float3 point, Mask surface) {
         const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
-        const SurfaceMotion motion = surface_motion(frame, a.motion, a.view_z, p, uv, rotate_back(frame.world_to_view, point), point.z);
+        const SurfaceMotion motion = surface_motion(frame, a.motion, p, uv, rotate_back(frame.world_to_view, point), point.z);
         Past past;
         const Float2 px = to_pixels(frame, motion.uv);
         const Float x = clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), y = clamp(px.y, Float(-4.f), Float(float(frame.height + 4)));

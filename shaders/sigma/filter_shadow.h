@@ -83,7 +83,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
             const Float raw = max(tile(1 + per_light * k), Float(0.f));
             const Mask receives = surface && tile(1 + per_light * k) >= Float(0.f);
             Float visible = raw, frames = select(receives, Float(max_history_frames), Float(0.f));
-            Float3 tint, own_tint;
+            Float3 tint{}, own_tint{};  // with translucency
             if constexpr (Tinted) tint = own_tint = {tile(tints), tile(tints + 1), tile(tints + 2)};
             const Float width = select(receives, known_width(tile, 4 + per_light * k), Float(0.f));
             if (any(width > Float(0.f))) {  // none: no occluder near, or a tile without an edge
