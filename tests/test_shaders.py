@@ -29,6 +29,14 @@ CHANNELS = {
     "bilinear": (2, 6),
     "cubic": (18, 1),
     "virtual_point": (17, 3),
+    "sun_penumbra": (5, 1),
+    "lamp_penumbra": (5, 1),
+    "light_plane": (9, 3),
+    "to_pixels": (5, 2),
+    "penumbra_word": (4, 4),
+    "past_word": (2, 2),
+    "history_word": (3, 4),
+    "tint_word": (3, 3),
 }
 
 

@@ -57,7 +57,7 @@ Needs Denoiser::needs() const {
     Needs all;
     for (const auto& family : families_) {
         const Needs n = family->needs();
-        all = {all.guide || n.guide, all.prev_guide || n.prev_guide, all.tiles || n.tiles, all.material || n.material};
+        all = {all.guide || n.guide, all.prev_guide || n.prev_guide, all.tiles || n.tiles, all.material || n.material, all.strands || n.strands};
     }
     return all;
 }
@@ -69,7 +69,7 @@ Guides Denoiser::pack_guides() {
     if (!needed.guide) return guides;
     guides.motion = g.input("motion");
     guides.threshold_mix = g.input("disocclusion_threshold_mix");
-    const Array material_id = needed.material ? g.input("material_id") : Array{};
+    const Array material_id = needed.material || (needed.strands && frame_.strand_material >= 0) ? g.input("material_id") : Array{};
     if (needed.prev_guide) {
         const auto both = g.history<Guide>("guide");
         guides.guide = both.current, guides.prev_guide = both.previous;

@@ -42,6 +42,7 @@ struct Needs {
     bool guide = false, prev_guide = false;
     bool tiles = false;
     bool material = false;  // of both frames
+    bool strands = false;   // material, where the settings name that of strands
 };
 
 // A family of denoisers: its settings and its part of the page.

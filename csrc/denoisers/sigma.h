@@ -8,7 +8,7 @@ namespace denoise {
 class Sigma final : public Family {
    public:
     std::string name() const override { return "sigma"; }
-    Needs needs() const override { return {.guide = true}; }
+    Needs needs() const override { return {.guide = true, .strands = settings_.max_stabilized_frames > 0}; }
     bool set(const std::string& setting, double value) override { return settings_.set(setting, value); }
     void page(Graph& g, const FrameConstants& frame, const FrameInput& input, const Guides& guides) override;
     void example(FrameInput& input) const override;

@@ -45,7 +45,7 @@ DN_FN float window_weight(int dx, int dy) { return window_gaussian[dx < 0 ? -dx 
 
 template <int Lights, bool Tinted> struct EstimatePenumbra {
     using Args = EstimatePenumbraArgs;
-    static constexpr int planes = 1 + Lights, halo = 2;  // view_z, then each light's penumbra in pixels
+    static constexpr int tints = 1 + Lights, planes = tints + (Tinted ? 3 : 0), halo = 2;  // view_z, each light's penumbra in pixels, what passes
     static constexpr int window = 25;
 
     DN_FN static Float3 view_point_at(const FrameConstants& frame, Float x, Float y, Float z) {
@@ -60,6 +60,10 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         out[0] = select(surface, z, Float(sky_view_z));
         for (int k = 0; k < Lights; k++)
             out[1 + k] = k < a.count ? penumbra_px(frame, a.light[k], occluder_distance(read(a.occluder_distance[k], p)), point, surface) : Float(away);
+        if constexpr (Tinted) {
+            const Float3 c = passed(a, p, out[1] >= Float(lit));
+            out[tints] = c.x, out[tints + 1] = c.y, out[tints + 2] = c.z;
+        }
     }
 
     DN_FN static void shade(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile) {
@@ -78,8 +82,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
             if (!any(receives) || (around & 255) == 0) {  // nothing to filter: what the ray said is the truth, and the past agrees
                 store(a.penumbra[k], p, encode_penumbra(select(is_lit, Float(1.f), Float(0.f)), Float(0.f), is_lit, receives));
                 store(a.past[k], p, encode_past(select(is_lit, Float(1.f), Float(0.f)), select(receives, Float(max_history_frames), Float(0.f))));
-                if (Tinted) {
-                    const Int tint = encode_tint(passed(a, p, is_lit));
+                if constexpr (Tinted) {
+                    const Int tint = encode_tint(tint_at(tile, 0, 0));
                     store(a.tint, p, tint), store(a.past_tint, p, select(receives, tint, Int(0)));
                 }
                 continue;
@@ -113,15 +117,19 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         return {c[0], c[1], c[2]};
     }
 
+    DN_FN static Float3 tint_at(const Tile& tile, int dx, int dy) { return {tile(tints, dx, dy), tile(tints + 1, dx, dy), tile(tints + 2, dx, dy)}; }
+
     DN_FN static void estimate(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const PlaneTest& plane, Float3 point, Float3 normal,
                                const Float same[window], Mask receives, int farthest) {
         const Float zero(0.f), one(1.f), own = tile(1 + k), raw = select(own >= Float(lit), one, zero);
         Float weight(0.f), visible(0.f), narrow(0.f), width(0.f);
+        Float3 tint = {zero, zero, zero};
         for (int dy = -2; dy <= 2; dy++)
             for (int dx = -2; dx <= 2; dx++) {
                 const Float w_px = tile(1 + k, dx, dy), w = select(w_px > Float(away), same[(dy + 2) * 5 + dx + 2], zero);
                 weight = weight + w;
                 visible = visible + select(w_px >= Float(lit), w, zero);
+                if constexpr (Tinted) tint = tint + tint_at(tile, dx, dy) * w;
                 const Float u = select(w_px < Float(lit), w * rcp(one + w_px), zero);  // narrow ones count more: contact shadows win
                 narrow = narrow + u;
                 width = width + u * min(w_px, Float(32768.f));
@@ -134,8 +142,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         const Float wide = smooth_step(width * Float(0.5f)), share = mix(Float(4.f), one, wide);
         visible = mix(raw, visible, wide);
         Float sum = visible * share, total = share, width_sum = select(found, width * share, zero), width_total = select(found, share, zero);
-        Float3 tint;
-        if constexpr (Tinted) tint = passed(a, p, own >= Float(lit)) * share;
+        if constexpr (Tinted) tint = mix(tint_at(tile, 0, 0), tint * rcp(max(weight, Float(1e-6f))), wide) * share;
 
         // Where no occluder is near, one farther away may still reach here: look as far as the widest penumbra around may.
         const Float search = penumbra_px(frame, a.light[k], decode_distance(farthest), point, receives) * Float(0.7f);
@@ -176,7 +183,7 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         }
         const Mask known = width_total > Float(1e-6f);
         const Float final_width = select(known, width_sum / max(width_total, Float(1e-6f)), zero);
-        store(a.penumbra[k], p, encode_penumbra(sum / total, final_width, own >= Float(lit), receives));
+        store(a.penumbra[k], p, encode_penumbra(sum / total, select(receives, final_width, zero), own >= Float(lit), receives));
         if constexpr (Tinted) store(a.tint, p, encode_tint(tint * (one / total)));
     }
     DN_FN static Array channel_of(Array array, int channel) {

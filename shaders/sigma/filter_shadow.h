@@ -141,8 +141,8 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float3 point = view_point_at(frame, p, center.view_z), normal = rotate(frame.world_to_view, decode_normal(center.packed));
         const auto weight_at = [&](int dx, int dy) { return select(tile(raw, dx, dy) >= zero, same[(dy + 3) * side + dx + 3], zero); };
 
-        // Which way the shadow's edge runs: structure tensor of the filtered visibility over the 4x4 quads of a 5x5 window, turned into the
-        // light's plane, where a penumbra is as wide in every direction.
+        // Which way the shadow's edge runs: structure tensor of the filtered visibility over the 4x4 quads of a 5x5 window, in pixels, where its
+        // noise is the same in every direction.
         Float xx(0.f), xy(0.f), yy(0.f);
         for (int dy = -2; dy < 2; dy++)
             for (int dx = -2; dx < 2; dx++) {
@@ -154,13 +154,14 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 xx = xx + g * gx * gx, xy = xy + g * gx * gy, yy = yy + g * gy * gy;
             }
         const LightPlane across = light_plane(frame, point, normal, direction_to(a.light[k], point));
-        const Float i00 = one / across.j00, i11 = one / across.j11, i01 = -across.j01 * i00 * i11;  // inverse of J
-        const Float la = i00 * i00 * xx, lb = i00 * (i01 * xx + i11 * xy), lc = i01 * i01 * xx + Float(2.f) * i01 * i11 * xy + i11 * i11 * yy;
-        const Float spread = sqrt(square(la - lc) + Float(4.f) * lb * lb);
-        const Float coherence = min(spread / max(la + lc, Float(1e-12f)), one);
-        // Half-angle formulas give the direction across the edge from the double angle (la - lc, 2 lb).
-        const Float cos2 = select(spread > Float(1e-12f), (la - lc) / max(spread, Float(1e-12f)), one);
-        const Float ux = sqrt0(Float(0.5f) * (one + cos2)), uy = with_sign_of(sqrt0(Float(0.5f) * (one - cos2)), lb);
+        const Float spread = sqrt(square(xx - yy) + Float(4.f) * xy * xy);
+        const Float coherence = min(spread / max(xx + yy, Float(1e-12f)), one);
+        // Half-angle formulas give the direction of the gradient from its double angle (xx - yy, 2 xy). The inverse of J^T takes it to the light's
+        // plane, where a penumbra is as wide in every direction.
+        const Float cos2 = select(spread > Float(1e-12f), (xx - yy) / max(spread, Float(1e-12f)), one);
+        const Float gx = sqrt0(Float(0.5f) * (one + cos2)), gy = with_sign_of(sqrt0(Float(0.5f) * (one - cos2)), xy);
+        const Float px = gx / across.j00, py = (gy - across.j01 * px) / across.j11, unit = rsqrt(max(px * px + py * py, Float(1e-12f)));
+        const Float ux = px * unit, uy = py * unit;
 
         // Kernel: as narrow across as the penumbra allows without changing its profile, longer along the edge where there is one.
         const Float sigma_across = max(min(Float(1.f) * width, Float(0.95f) * sqrt0(width)), Float(0.02f));
@@ -170,7 +171,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float t0 = q00 * across.j01 + q01 * across.j11;
         const Float m00 = across.j00 * across.j00 * q00, m01 = across.j00 * t0, m11 = across.j01 * t0 + across.j11 * (q01 * across.j01 + q11 * across.j11);
 
-        Float sum(0.f), total(0.f);
+        Float sum(0.f), total(0.f), squares(0.f);
         Float3 colour = {zero, zero, zero};
         for (int dy = -3; dy <= 3; dy++)
             for (int dx = -3; dx <= 3; dx++) {
@@ -179,6 +180,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 const Float w = dx == 0 && dy == 0 ? one : weight_at(dx, dy) * square(square(fall));
                 sum = sum + w * tile(raw, dx, dy);
                 total = total + w;
+                squares = squares + w * w;
                 if constexpr (Tinted) colour = colour + Float3{tile(tints, dx, dy), tile(tints + 1, dx, dy), tile(tints + 2, dx, dy)} * w;
             }
 
@@ -186,7 +188,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Float far = linear_step(1.5f, 6.f, width) * Float(3.f);
         if (any(far > zero)) {
             const PlaneTest plane = plane_test(frame, normal, point, a.plane_sensitivity);
-            Float far_sum(0.f), far_total(0.f);
+            Float far_sum(0.f), far_total(0.f), far_squares(0.f);
             Float3 far_colour = {zero, zero, zero};
             for (int t = 0; t < 16; t++) {
                 const DiscTap tap = disc_taps[t];
@@ -204,21 +206,24 @@ template <int Lights, bool Tinted> struct FilterShadow {
                 w = select(inside && decode_receives(word), w, zero);
                 far_sum = far_sum + w * decode_visibility(word);
                 far_total = far_total + w;
+                far_squares = far_squares + w * w;
                 if constexpr (Tinted) far_colour = far_colour + decode_tint(gather(a.tint, ix, iy)) * w;
             }
             sum = sum + far * far_sum;
             total = total + far * far_total;
+            squares = squares + square(far) * far_squares * Float(0.2f);  // neighbouring points share rays, or it were less
             if constexpr (Tinted) colour = colour + far_colour * far;
         }
         visible = sum / total;
         if constexpr (Tinted) tint = colour * (one / total);
-        blend(a, frame, p, tile, k, same, width, visible, frames, tint);
+        blend(a, frame, p, tile, k, same, width, squares / square(total), visible, frames, tint);
     }
 
     // Is what the past says of the pixels around borne out by this frame's rays? Their mean must not differ by more than their noise (a ray
-    // is lit or not: variance v (1 - v)), and they must not surprise more often than v says.
-    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const Float same[window], Float width, Float& visible,
-                            Float& frames, Float3& tint) {
+    // is lit or not: variance v (1 - v)), and they must not surprise more often than v says. `leftover` is the part of that variance that
+    // the filter leaves.
+    DN_FN static void blend(const Args& a, const FrameConstants& frame, const Pixel& p, const Tile& tile, int k, const Float same[window], Float width, Float leftover,
+                            Float& visible, Float& frames, Float3& tint) {
         const int raw = 1 + per_light * k, past = raw + 2;
         const Float zero(0.f), one(1.f);
         Float clear(1.f);  // how much less a tinted occluder changes than an opaque one
@@ -261,9 +266,16 @@ template <int Lights, bool Tinted> struct FilterShadow {
         keep = keep * smooth_step(width * Float(1.f / 0.7f));
 
         const Int word = fetch(a.past[k], p);
+        // Where the filter gathers many rays, its own result tells more: a wide penumbra that moves changes by less than the noise of a ray.
+        const Float then = past_visibility(word), doubt = max(then * (one - then), visible * (one - visible)) * leftover + Float(0.02f * 0.02f);
+        const Float moved = max(square(visible - then) / (doubt * Float(6.f)) - one, zero) * linear_step(1.5f, 4.f, width);
+        keep = keep * rcp(one + moved + square(moved));
         const Float length = past_frames(word) * keep, speed = one / (one + length);
-        visible = mix(past_visibility(word), visible, speed);
-        if constexpr (Tinted) tint = mix(decode_tint(fetch(a.past_tint, p)), tint, speed);
+        visible = sat(mix(then, visible, speed));
+        if constexpr (Tinted) {
+            const Float3 t = mix(decode_tint(fetch(a.past_tint, p)), tint, speed);
+            tint = {sat(t.x), sat(t.y), sat(t.z)};
+        }
         frames = length + one;
     }
 };

@@ -33,7 +33,16 @@
     F(bilinear,             2, 6, bilinear(x, y))                                /* position; corner, weights */              \
     F(cubic,               18, 1, y[0] = cubic(x))                               /* position in the middle of 4x4 texels */   \
     F(virtual_point,       17, 3, put(virtual_point({x[0], x[1], x[2]}, {x[3], x[4], x[5]}, {x[6], x[7], x[8]},               \
-                                                    {x[9], x[10], x[11]}, x[12], x[13], x[14], x[15], x[16]), y))
+                                                    {x[9], x[10], x[11]}, x[12], x[13], x[14], x[15], x[16]), y))             \
+    F(sun_penumbra,         5, 1, y[0] = penumbra(sun(), x))                     /* distance, point, surface or not */        \
+    F(lamp_penumbra,        5, 1, y[0] = penumbra(lamp(), x))                                                                 \
+    F(light_plane,          9, 3, light_plane(x, y))                             /* point, normal, to light; factor J */      \
+    F(to_pixels,            5, 2, to_pixels(x, y))                               /* factor J, step; at most 10 pixels */      \
+    F(penumbra_word,        4, 4, penumbra_word(x, y))                           /* visibility, width, raw, receives */       \
+    F(past_word,            2, 2, past_word(x, y))                               /* visibility, frames */                     \
+    F(history_word,         3, 4, history_word(x, y))                            /* past, depth; depth as stored and asked */ \
+    F(tint_word,            3, 3, put(decode_tint(encode_tint({x[0], x[1], x[2]})), y))                                       \
+    F(distance_word,        1, 1, y[0] = distance_word(x[0]))
 // clang-format on
 
 namespace denoise {
@@ -61,6 +70,7 @@ struct ProbeArgs {
 #ifdef DN_TARGET
 #include "../reblur/convergence.h"
 #include "../reproject.h"
+#include "../sigma/shadow.h"
 namespace denoise::DN_TARGET {
 struct Probe {
     using Args = ProbeArgs;
@@ -107,6 +117,46 @@ struct Probe {
         for (int k = 0; k < 16; k++) scatter_u16(texels + k / 4 * image.pitch + k % 4 * 2, 4 * 2, lanes, float_to_half(x[2 + k]));
         Float low{}, high{};
         return fetch_cubic(image, to_float(lane_index()) * Float(4.f) + x[0], x[1], low, high);
+    }
+    // Of shadows: 100 x 100 pixels of 0.01 at depth 1, a sun and a lamp.
+    DN_FN static FrameConstants shadow_frame() {
+        FrameConstants frame;
+        frame.width = frame.height = 100;
+        frame.inv_width = frame.inv_height = frame.pixel_size = 0.01f;
+        frame.unproject[0] = -0.5f, frame.unproject[1] = 0.5f, frame.unproject[2] = 1, frame.unproject[3] = -1;
+        return frame;
+    }
+    DN_FN static ShadowLight sun() { return {{0, 0.6f, -0.8f}, 0.1f, 0}; }
+    DN_FN static ShadowLight lamp() { return {{1, 2, 3}, 0.25f, 1}; }
+    DN_FN static Float penumbra(const ShadowLight& light, const Float x[5]) {
+        return penumbra_px(shadow_frame(), light, occluder_distance(x[0]), {x[1], x[2], x[3]}, x[4] > Float(0.f));
+    }
+    DN_FN static void light_plane(const Float x[9], Float y[3]) {
+        const LightPlane plane = DN_TARGET::light_plane(shadow_frame(), {x[0], x[1], x[2]}, {x[3], x[4], x[5]}, {x[6], x[7], x[8]});
+        put({plane.j00, plane.j01, plane.j11}, y);
+    }
+    DN_FN static void to_pixels(const Float x[5], Float y[2]) {
+        const Float2 step = DN_TARGET::to_pixels(LightPlane{x[0], x[1], x[2]}, x[3], x[4], 10.f);
+        y[0] = step.x, y[1] = step.y;
+    }
+    DN_FN static void penumbra_word(const Float x[4], Float y[4]) {
+        const Int word = encode_penumbra(x[0], x[1], x[2] > Float(0.f), x[3] > Float(0.f));
+        put({decode_visibility(word), decode_width(word), decode_raw(word)}, y);
+        y[3] = select(decode_receives(word), Float(1.f), Float(0.f));
+    }
+    DN_FN static void past_word(const Float x[2], Float y[2]) {
+        const Int word = encode_past(x[0], x[1]);
+        y[0] = past_visibility(word), y[1] = past_frames(word);
+    }
+    DN_FN static void history_word(const Float x[3], Float y[4]) {
+        const Int word = encode_history(encode_past(x[0], x[1]), x[2]);
+        y[0] = past_visibility(word), y[1] = past_frames(word), y[2] = history_depth(word), y[3] = depth_code(x[2]);
+    }
+    DN_FN static Float distance_word(Float x) {
+        const Int word = encode_distance(x);
+        Float distance(0.f);
+        for (int code = 0; code < 256; code++) distance = select(word == Int(code), decode_distance(code), distance);
+        return distance;
     }
 };
 }  // namespace denoise::DN_TARGET
