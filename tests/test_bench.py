@@ -202,7 +202,7 @@ def test_reference_frames() -> None:
     [
         ([*PASSES, "--isa", "avx9"], "device: no backend 'avx9' here"),
         (["quality", "nowhere"], "nowhere/sequence.json: no such file"),
-        (["quality", "nowhere", "--set", "x=1"], "reblur and sigma have no setting 'x'"),
+        (["quality", "nowhere", "--set", "x=1"], "reblur and relax and sigma have no setting 'x'"),
         ([*PASSES, "--against", "nowhere.json"], "[Errno 2] No such file"),
     ],
 )
