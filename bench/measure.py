@@ -45,7 +45,9 @@ class Subject:
         threads: int | None = None,
         radiance: type[Reblur] | type[Relax] = Reblur,
     ) -> None:
-        """isa and threads: default as the library chooses. radiance: what denoises the lobes. Raises DeviceError for an `isa` that cannot run here."""
+        """isa and threads: default as the library chooses. radiance: what denoises the lobes.
+
+        Raises DeviceError for an `isa` that cannot run here."""
         height, width = frames[0]["signal" if "signal" in frames[0] else "view_z"].shape[:2]
         device = f"cpu:{isa}" if isa else "cpu"
         self.denoiser: Reblur | Relax | Sigma | Pipeline | Reference
