@@ -69,9 +69,7 @@ PASSES = {
     "pack_guides": Tolerance(1, 0.001),
     "classify_tiles": EXACT,
     "pack_signal": Tolerance(1),
-    "temporal_accumulation": Tolerance(
-        2, 0.015
-    ),  # looks up another texel where a projection lands on the border of two
+    "temporal_accumulation": Tolerance(2, 0.015),  # looks up another texel where a projection lands between two
     "clamp_history": Tolerance(2, 0.005),
     "resolve": Tolerance(1, 0.001),
     "classify_shadow": Tolerance(1),  # rounds the distance of the farthest occluder up to a code

@@ -40,6 +40,8 @@ struct AtrousArgs {
 #include "../sampling.h"
 namespace denoise::DN_TARGET {
 
+DN_CONSTANT float atrous_kernel[3] = {0.27901f, 0.44198f, 0.27901f};
+
 // Reach: the step if its taps come from the tile, 0 if they are fetched one by one.
 template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
     using Args = AtrousArgs;
@@ -48,7 +50,6 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
 
     // How much of a tap's noise opens the luminance stop. Of reflections, bright neighbours are also highlights, which would flicker.
     static constexpr float tap_share = specular ? 0.6f : 1.f;
-    static constexpr float kernel[3] = {0.27901f, 0.44198f, 0.27901f};
 
     struct Sample {
         Float4 signal;
@@ -145,7 +146,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         s.tap_reach = Float(a.phi * tap_share) * (First ? rsqrt(max(frames, one)) : one);
         s.luma_open = (specular ? mix(one, trust, Float(a.luminance_relaxation)) : one) * (one - sat(doubt * Float(a.doubt_luminance)));
 
-        const float k0 = kernel[1] * kernel[1];
+        const float k0 = atrous_kernel[1] * atrous_kernel[1];
         Float3 sum = Float3{c.x, c.y, c.z} * Float(k0);
         Float total(k0), variance = square(deviation) * Float(k0 * k0);
         const auto add = [&](const Sample& tap, Float w) {
@@ -161,7 +162,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
                     const Sample tap = from_tile(tile, dx, dy);
                     Float w = weight(a, frame, s, tap, to_float(p.x + Int(dx)), Float(float(p.y + dy)), Float(float(Reach) * (i && j ? 1.41421356f : 1.f)));
                     if (a.material.present()) w = select(same_material(material, fetch(a.material, p, dx, dy), a.min_material), w, zero);
-                    add(tap, w * Float(kernel[i + 1] * kernel[j + 1]));
+                    add(tap, w * Float(atrous_kernel[i + 1] * atrous_kernel[j + 1]));
                 }
         } else {
             // An offset of its own for each pixel breaks the grid of far taps. In two rounds, so that their latencies overlap: guides, signals.
@@ -191,7 +192,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
                     const Sample tap = {gather_at(a.signal, offsets[count]), g.view_z, specular ? decode_roughness(g.packed) : one, decode_normal(g.packed)};
                     const Float ox = to_float(jx + Int(i * a.step)), oy = to_float(jy + Int(j * a.step));
                     const Float w = weight(a, frame, s, tap, to_float(p.x) + ox, Float(float(p.y)) + oy, sqrt(ox * ox + oy * oy));
-                    add(tap, select(inside[count], w, zero) * Float(kernel[i + 1] * kernel[j + 1]));
+                    add(tap, select(inside[count], w, zero) * Float(atrous_kernel[i + 1] * atrous_kernel[j + 1]));
                     count++;
                 }
         }
