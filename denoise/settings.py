@@ -183,6 +183,10 @@ class RadianceSettings(FrameSettings):
     # fmt: off
     camera_attached_material: int = _number(-1, -1, 255, "material id",
         "Material of things that move with the camera: reflections in them are followed like their surface; -1: none.")
+    history_fix_stride: float = _number(20, 1, 1024, "px",
+        "Distance between the pixels that a young history is rebuilt from. Larger: smoother, and blotches become larger.")
+    history_fix_stride_alternate: float = _number(20, 1, 1024, "px",
+        "The same for history_fix_alternate_material.")
     history_fix_alternate_material: int = _number(-1, -1, 255, "material id",
         "Material that uses the alternate stride; -1: none.")
 
@@ -207,6 +211,10 @@ class RadianceSettings(FrameSettings):
         "Weight that the blur leaves to pixels with another hit distance. Larger: smoother, softer contact shadows.")
 
     # Filters
+    diffuse_prepass_radius: float = _number(10, 0, 1024, "px",
+        "Blur of the noisy diffuse before accumulation. Larger: less noise in the first frames, less detail; 0: none.")
+    specular_prepass_radius: float = _number(50, 0, 1024, "px",
+        "The same for specular.")
     prepass_tracking_only: bool = _switch(False,
         "The specular pre-pass only finds the distance by which reflections are followed, and blurs nothing.")
     roughness_fraction: float = _number(0.15, 0, 1, "of the roughness",
@@ -237,10 +245,6 @@ class ReblurSettings(RadianceSettings):
     history_fix_frames: int = _number(6, 0, 63, "frames",
         "A history shorter than this is rebuilt from pixels farther away. Larger: smoother newly seen surfaces, for "
         "longer; 0: never rebuilt.")
-    history_fix_stride: float = _number(20, 1, 1024, "px",
-        "Distance between the pixels it is rebuilt from. Larger: smoother, and blotches become larger.")
-    history_fix_stride_alternate: float = _number(20, 1, 1024, "px",
-        "The same for history_fix_alternate_material.")
     fast_clamp_sigma: float = _number(3, 1, 10, "standard deviations",
         "How far the long history may leave the short one. Larger: steadier, more lag.")
     antilag_sigma_scale: float = _number(2, 0.1, 1000, "standard deviations",
@@ -260,10 +264,6 @@ class ReblurSettings(RadianceSettings):
         "Length from which a history has the full speed. Larger: young histories are blurred more.")
 
     # Blur
-    diffuse_prepass_radius: float = _number(10, 0, 1024, "px",
-        "Blur of the noisy diffuse before accumulation. Larger: less noise in the first frames, less detail; 0: none.")
-    specular_prepass_radius: float = _number(50, 0, 1024, "px",
-        "The same for specular.")
     min_blur_radius: float = _number(1, 0, 1024, "px",
         "Smallest radius of the two blurs after accumulation; at most max_blur_radius. Larger: smoother.")
     max_blur_radius: float = _number(20, 0, 1024, "px",
@@ -312,10 +312,6 @@ class RelaxSettings(RadianceSettings):
     history_fix_frames: int = _number(3, 0, 63, "frames",
         "A history shorter than this is rebuilt from pixels farther away. Larger: smoother newly seen surfaces, for "
         "longer; 0: never rebuilt.")
-    history_fix_stride: float = _number(20, 1, 1024, "px",
-        "Distance between the pixels it is rebuilt from. Larger: smoother, and blotches become larger.")
-    history_fix_stride_alternate: float = _number(20, 1, 1024, "px",
-        "The same for history_fix_alternate_material.")
     history_fix_normal_power: float = _number(8, 0, 128, "",
         "Power of the cosine between two normals that the diffuse rebuilding weighs pixels by. Larger: less light "
         "from around corners.")
@@ -329,12 +325,6 @@ class RelaxSettings(RadianceSettings):
         "Difference between the long history and the samples around that counts as noise: of the short history around.")
     antilag_temporal_sigma: float = _number(0.5, 0, 1000, "standard deviations",
         "The same, of the samples around. Both are added. Larger: histories are cut less often.")
-
-    # Pre-pass
-    diffuse_prepass_radius: float = _number(10, 0, 1024, "px",
-        "Blur of the noisy diffuse before accumulation. Larger: less noise in the first frames, less detail; 0: none.")
-    specular_prepass_radius: float = _number(50, 0, 1024, "px",
-        "The same for specular.")
 
     # Variance
     spatial_variance_frames: int = _number(3, 0, 63, "frames",

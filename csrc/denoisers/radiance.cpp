@@ -2,19 +2,8 @@
 #include "radiance.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace denoise {
-
-float radius_scale(int height) {
-    constexpr float reference_lines = 1440;
-    return std::max(float(height) / reference_lines, 0.4f);
-}
-
-std::array<float, 2> kernel_rotation(uint32_t frame_index, double phase, double offset_degrees) {
-    const double t = std::fmod(phase + frame_index * 0.6180339887498949, 1.0), angle = (t * 90 + offset_degrees) * 3.14159265358979 / 180;
-    return {float(std::cos(angle)), float(std::sin(angle))};
-}
 
 std::vector<LobePage> lobe_pages(const FrameInput& input) {
     std::vector<LobePage> lobes;
@@ -31,7 +20,7 @@ void radiance_example(FrameInput& input) {
 }
 
 std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& f, const std::vector<LobePage>& lobes, const Guides& guides, const Accumulation& how) {
-    const float scale = radius_scale(f.height);
+    const float scale = radius_scale(f.height, least_radius_scale);
     const Signals signals = lobes.size() == 2 ? Signals::both : (lobes[0].lobe == Lobe::diffuse ? Signals::diffuse : Signals::specular);
     const Variant variants[] = {{0, "diffuse"}, {1, "specular"}, {2, "both"}};
     const auto& [motion, threshold_mix, guide, prev_guide, tiles, material, prev_material] = guides;
@@ -62,7 +51,7 @@ std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& f, const st
         // The specular pre-pass also finds the distance that the reflection's motion follows, so it always runs.
         const float radius = how.prepass_radius[int(page.lobe)] * scale;
         if (radius > 0 || specular) {
-            const auto [c, sn] = kernel_rotation(f.frame_index, 0.70710678, 0);
+            const auto [c, sn] = kernel_rotation(f.frame_index, 0.70710678, 90);
             const auto blurred = g.transient<RGBA16F>(page.with("_prepass"));
             if (specular) {
                 tracking = g.transient<R16F>("tracking");

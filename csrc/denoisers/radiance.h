@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "denoiser.h"
+#include "kernel_shape.h"
 #include "relight.h"
 
 namespace denoise {
@@ -52,14 +53,19 @@ struct Accumulation {
     float responsive_roughness = 0, responsive_min_frames = 0, firefly_min_scale = 0, max_blur_radius = 0, fix_frames = 0;
 };
 
-// Radii are pixels at 1440 lines, down to 0.4 of it.
-float radius_scale(int height);
-// One angle a frame for the whole picture, by the golden ratio; cosine and sine. The kernel has 90 degree symmetry.
-std::array<float, 2> kernel_rotation(uint32_t frame_index, double phase, double offset_degrees);
+constexpr float least_radius_scale = 0.4f;  // see radius_scale()
+
 // The lobes of a frame.
 std::vector<LobePage> lobe_pages(const FrameInput& input);
 // An entry for each lobe, by its number.
 std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& frame, const std::vector<LobePage>& lobes, const Guides& guides, const Accumulation& how);
+// The frame's constants that are settings of every family of radiance.
+template <class Settings> void radiance_constants(FrameConstants& f, const Settings& s) {
+    f.camera_attached_material = s.camera_attached_material;
+    f.hit_distance_offset = s.hit_distance_offset * f.units_per_metre;
+    f.hit_distance_depth_scale = s.hit_distance_depth_scale;
+    f.hit_distance_roughness_scale = s.hit_distance_roughness_scale;
+}
 // Adds the inputs and outputs of a typical frame.
 void radiance_example(FrameInput& input);
 

@@ -12,19 +12,12 @@
 
 namespace denoise {
 
-void Reblur::constants(FrameConstants& f) const {
-    const ReblurSettings& s = settings_;
-    f.camera_attached_material = s.camera_attached_material;
-    f.hit_distance_offset = s.hit_distance_offset * f.units_per_metre;
-    f.hit_distance_depth_scale = s.hit_distance_depth_scale;
-    f.hit_distance_roughness_scale = s.hit_distance_roughness_scale;
-}
-
+void Reblur::constants(FrameConstants& f) const { radiance_constants(f, settings_); }
 void Reblur::example(FrameInput& input) const { radiance_example(input); }
 
 void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides) {
     const ReblurSettings& s = settings_;
-    const float scale = radius_scale(f.height);
+    const float scale = radius_scale(f.height, least_radius_scale);
     const float max_radius = std::max(s.max_blur_radius * scale, s.min_blur_radius);
     const Convergence convergence{s.convergence_scale, s.convergence_base, s.convergence_period * float(s.max_accumulated_frames)};
     const float fix_frames = float(std::min(s.history_fix_frames, s.max_accumulated_frames));
@@ -92,7 +85,7 @@ void Reblur::page(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                  .min_material = min_material[int(page.lobe)],
                                  .convergence = convergence};
         const auto run_filter = [&]<Pass P>(Image<RGBA16F> from, Image<RGBA16F> to, double offset) {
-            const auto [c, sn] = kernel_rotation(f.frame_index, 0.57735027, offset);
+            const auto [c, sn] = kernel_rotation(f.frame_index, 0.57735027, 90, offset);
             filter.signal = from, filter.out = to, filter.rotation[0] = c, filter.rotation[1] = sn;
             g.run<P>(page.variant(), filter);
         };

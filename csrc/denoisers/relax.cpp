@@ -12,19 +12,12 @@
 
 namespace denoise {
 
-void Relax::constants(FrameConstants& f) const {
-    const RelaxSettings& s = settings_;
-    f.camera_attached_material = s.camera_attached_material;
-    f.hit_distance_offset = s.hit_distance_offset * f.units_per_metre;
-    f.hit_distance_depth_scale = s.hit_distance_depth_scale;
-    f.hit_distance_roughness_scale = s.hit_distance_roughness_scale;
-}
-
+void Relax::constants(FrameConstants& f) const { radiance_constants(f, settings_); }
 void Relax::example(FrameInput& input) const { radiance_example(input); }
 
 void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, const Guides& guides) {
     const RelaxSettings& s = settings_;
-    const float scale = radius_scale(f.height);
+    const float scale = radius_scale(f.height, least_radius_scale);
     const int max_frames[] = {s.diffuse_max_accumulated_frames, s.specular_max_accumulated_frames};
     const int max_fast_frames[] = {s.diffuse_max_fast_frames, s.specular_max_fast_frames};
     const float min_luminance_weight[] = {s.diffuse_min_luminance_weight, s.specular_min_luminance_weight};

@@ -116,7 +116,8 @@ template <Signals S> struct TemporalAccumulation {
         const Float parallax1 = length(step), parallax2 = length(to_pixels(frame, project(frame.world_to_clip, motion.world - delta) - pt.uv));
         const Float parallax_max = max(parallax1, parallax2), parallax_min = min(parallax1, parallax2);
 
-        pt.threshold = disocclusion_threshold(a, frame, p, pt, parallax_max);
+        pt.threshold = disocclusion_threshold(frame, a.threshold_mix, p, pt.strand, pt.pixel);
+        pt.threshold = select(pt.strand, mix(Float(0.25f), pt.threshold, smooth_step(parallax_max)), pt.threshold);
         Float3 past_normal;
         const Footprint surface = surface_footprint(a, frame, pt, motion, parallax_max, past_normal);
         // A surface that turned sees other light: a rolling ball keeps its texture, not its shading. What resampling a bumpy surface (one that
@@ -162,14 +163,6 @@ template <Signals S> struct TemporalAccumulation {
             if (a.offset_specular.present()) store(a.offset_specular, p, Int(0));
             if (a.trust_specular.present()) store(a.trust_specular, p, Int(0));
         }
-    }
-
-    DN_FN static Float disocclusion_threshold(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, Float parallax_max) {
-        const Float base(frame.disocclusion_threshold), alternate(frame.disocclusion_threshold_alternate);
-        Float share = select(pt.strand, sat(Float(0.5f) * pt.pixel / Float(frame.strand_thickness + 1e-6f)), Float(0.f));
-        if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
-        const Float threshold = mix(base, alternate, share);
-        return select(pt.strand, mix(Float(0.25f), threshold, smooth_step(parallax_max)), threshold);
     }
 
     // The 4x4 texels around the previous position without the corners: one group of three for each bilinear tap. A tap is valid if its

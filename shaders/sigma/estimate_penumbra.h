@@ -207,26 +207,15 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         const Float x = clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), y = clamp(px.y, Float(-4.f), Float(float(frame.height + 4)));
         past.taps = bilinear_at(x, y);
         const Float fx = x - Float(0.5f) - floor(x - Float(0.5f)), fy = y - Float(0.5f) - floor(y - Float(0.5f));
-        cubic_weights(fx, past.cubic_x);
-        cubic_weights(fy, past.cubic_y);
-        const Float pixel = pixel_world_size(frame, point.z);
-        Float share(0.f);
-        if (a.material.present() && frame.strand_material >= 0)
-            share = select(fetch(a.material, p) == Int(frame.strand_material), sat(Float(0.5f) * pixel / Float(frame.strand_thickness + 1e-6f)), share);
-        if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
-        const Float threshold = mix(Float(frame.disocclusion_threshold), Float(frame.disocclusion_threshold_alternate), share);
+        catmull_rom(fx, past.cubic_x);
+        catmull_rom(fy, past.cubic_y);
+        const Mask strand = Mask(a.material.present() && frame.strand_material >= 0) && (a.material.present() ? fetch(a.material, p) : Int(0)) == Int(frame.strand_material);
+        const Float threshold = disocclusion_threshold(frame, a.threshold_mix, p, strand, pixel_world_size(frame, point.z));
         const Float relative = threshold * frustum_span(frame, point.z) / max(motion.view_z, Float(1e-6f));
         past.depth = depth_code(motion.view_z);
         past.tolerance = min(relative, Float(1.f)) * Float(1.44269504f * depth_codes_per_octave) + Float(0.5f);
         past.remembered = surface && Mask(frame.history_valid != 0) && motion.view_z > Float(0.f);
         return past;
-    }
-    DN_FN static void cubic_weights(Float f, Float w[4]) {  // Catmull-Rom
-        const Float half(0.5f), one(1.f);
-        w[0] = f * (f * (one - half * f) - half);
-        w[1] = f * f * (Float(1.5f) * f - Float(2.5f)) + one;
-        w[2] = f * (f * (Float(2.f) - Float(1.5f) * f) + half);
-        w[3] = f * f * (half * f - half);
     }
     DN_FN static Mask shows(const FrameConstants& frame, const Past& past, Int word, int dx, int dy) {
         const Int x = past.taps.at.x + Int(dx), y = past.taps.at.y + Int(dy);
