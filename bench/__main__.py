@@ -42,6 +42,7 @@ def _passes(options: argparse.Namespace) -> None:
         signals=options.signals,
         lights=options.lights,
         soft=options.soft,
+        radiance=options.radiance,
         warm_up=options.warm_up,
     )
     _finish(found, options)
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         default=LOBES,
         help=f"of {', '.join(SIGNALS)}, or {ANYTHING[0]}, to average it (default: both lobes)",
     )
+    one.add_argument("--radiance", choices=("reblur", "relax"), default="reblur", help="(default: reblur)")
     one.add_argument("--lights", metavar="N", type=_natural, default=1, help="that have a shadow (default: 1)")
     one.add_argument("--soft", metavar="SHARE", type=_share, default=SOFT, help=f"of tiles (default: {SOFT})")
     one.add_argument("--against", metavar="OLD.json", help="also print the ratios to an earlier report")

@@ -14,7 +14,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import TypeVar
 
-from denoise import Pipeline, Reblur, Reference, Sigma, _core
+from denoise import Pipeline, Reblur, Reference, Relax, Sigma, _core
 
 from .frames import LOBES, Inputs, make_frames
 
@@ -38,14 +38,22 @@ class Sample:
 class Subject:
     """The denoiser of the signals of some frames, or a Pipeline, that is fed these frames in turn, for ever."""
 
-    def __init__(self, frames: Sequence[Inputs], isa: str | None = None, threads: int | None = None) -> None:
-        """isa and threads: default as the library chooses. Raises DeviceError for an `isa` that cannot run here."""
+    def __init__(
+        self,
+        frames: Sequence[Inputs],
+        isa: str | None = None,
+        threads: int | None = None,
+        radiance: type[Reblur] | type[Relax] = Reblur,
+    ) -> None:
+        """isa and threads: default as the library chooses. radiance: what denoises the lobes.
+
+        Raises DeviceError for an `isa` that cannot run here."""
         height, width = frames[0]["signal" if "signal" in frames[0] else "view_z"].shape[:2]
         device = f"cpu:{isa}" if isa else "cpu"
-        self.denoiser: Reblur | Sigma | Pipeline | Reference
-        members: list[Reblur | Sigma] = []
+        self.denoiser: Reblur | Relax | Sigma | Pipeline | Reference
+        members: list[Reblur | Relax | Sigma] = []
         if any(lobe in frames[0] for lobe in LOBES):
-            members.append(Reblur(width, height, device=device))
+            members.append(radiance(width, height, device=device))
         if "occluder_distance" in frames[0]:
             members.append(Sigma(width, height, device=device))
         if "signal" in frames[0]:

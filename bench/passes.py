@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from statistics import median
 
+from denoise import Reblur, Relax
+
 from . import machine
 from .frames import LOBES, SOFT, Motion, make_frames
 from .measure import WARM_UP, Subject, in_turn, spread
@@ -25,17 +27,20 @@ def measure(
     signals: tuple[str, ...] = LOBES,
     lights: int = 1,
     soft: float = SOFT,
+    radiance: str = "reblur",
     warm_up: int = WARM_UP,
 ) -> Report:
     """Times every pass whose name matches the regular expression `select`, and the whole frame.
 
-    signals, lights and soft are those of frames.make_frames: they decide which denoiser it is, or a pipeline of both.
+    signals, lights and soft are those of frames.make_frames: they decide which denoiser it is, or a pipeline of both;
+    `radiance`, which of the two that denoise lobes.
     Bytes are those of `describe()`: each texel of each image read or written once. GB/s of a pass are these bytes by
     its wall time; `ceiling_share` is that against copying memory with as many threads, see machine.copy_ceiling().
     A pass that need not look at everything, such as the classification of tiles, may come out above 1.
     """
     facts = machine.facts()
-    subject = Subject(make_frames(width, height, motion, signals, lights=lights, soft=soft), isa, threads)
+    family = Relax if radiance == "relax" else Reblur
+    subject = Subject(make_frames(width, height, motion, signals, lights=lights, soft=soft), isa, threads, family)
     copy = machine.copy_ceiling(subject.threads)
     subject.warm_up(warm_up)
     samples = in_turn({"": subject})[""]

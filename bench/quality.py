@@ -67,9 +67,10 @@ def measure(
         for signal in (*scores["denoised"]["denoised"], "composite"):
             rows |= {f"{sequence.name}, {signal}, {method}": score[signal] for method, score in scores.items()}
         for lag in scores["denoised"]["lag"]:
-            label = f"{sequence.name}, {lag['offset']} frames after the change at {lag['change']}"
-            signals = [*scores["denoised"]["denoised"], "composite"]
-            rows[label] = {f"lag_{signal}": lag[signal] for signal in signals if signal in lag}
+            when = f"{lag['offset']} frames after the change at {lag['change']}"
+            for signal in (*scores["denoised"]["denoised"], "composite"):
+                if signal in lag:
+                    rows[f"{sequence.name}, {signal}, {when}"] = {"lag": lag[signal]}
         rows[f"{sequence.name}, a frame"] = {"ms": milliseconds}
     setup = {"denoiser": ",".join(denoisers) or "all", "device": device, "settings": dict(settings or {})}
     return Report("quality", facts, setup, rows)

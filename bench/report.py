@@ -30,9 +30,7 @@ COLUMNS = {
     "transient_mb": ("transient MB", ".1f"),
     "ratio": ("ratio", ".3f"),
     "us": ("µs", ".1f"),
-    "lag_diff": ("lag diff", ".3f"),
-    "lag_spec": ("lag spec", ".3f"),
-    "lag_composite": ("lag", ".3f"),
+    "lag": ("lag", ".3f"),
     **metrics.COLUMNS,
 }
 # What two reports are not compared by: it follows from the rest.

@@ -14,12 +14,12 @@ except ModuleNotFoundError as _missing:
     ) from None
 
 from . import materials
-from .denoiser import Memory, Pipeline, Reblur, Reference, Result, Sigma
+from .denoiser import Memory, Pipeline, Reblur, Reference, Relax, Result, Sigma
 from .devices import Device, devices
 from .errors import DenoiseError, DeviceError
 from .frame import Camera, Frame, InputInfo, Light
 from .materials import compose
-from .settings import ReblurSettings, ReferenceSettings, SigmaSettings
+from .settings import ReblurSettings, ReferenceSettings, RelaxSettings, SigmaSettings
 
 __all__ = [
     "Camera",
@@ -35,6 +35,8 @@ __all__ = [
     "ReblurSettings",
     "Reference",
     "ReferenceSettings",
+    "Relax",
+    "RelaxSettings",
     "Result",
     "Sigma",
     "SigmaSettings",

@@ -15,7 +15,15 @@ from . import _core, arrays
 from .devices import Device, find_device
 from .errors import DenoiseError
 from .frame import INPUTS, SIGNALS, Camera, Frame, InputInfo, Light
-from .settings import FrameSettings, ReblurSettings, ReferenceSettings, SettingsT, SigmaSettings, did_you_mean
+from .settings import (
+    FrameSettings,
+    ReblurSettings,
+    ReferenceSettings,
+    RelaxSettings,
+    SettingsT,
+    SigmaSettings,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,6 +50,8 @@ class Result:
     shadow_history_length: Any = None  # at most max_stabilized_frames
     diffuse_hit_distance: Any = None  # (H, W) world units, denoised
     specular_hit_distance: Any = None
+    diffuse_variance: Any = None  # (H, W), float32: estimate of the squared error of the luma R/4 + G/2 + B/4
+    specular_variance: Any = None
     mean: Any = None  # (H, W, C), for one channel (H, W): of the signal of a Reference
     variance: Any = None  # (H, W, C): of its samples, unbiased; inf where there are fewer than two
     standard_error: Any = None  # (H, W, C): of its mean, the square root of variance / count
@@ -329,7 +339,8 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
                 for index, key in enumerate([f".{key}" for key in frame.lights()] if of_light else [""]):
                     dtype = dtype or given[primary + key].dtype
                     coloured = not output and (not of_light or f"translucency{key}" in given)
-                    slots.append(_Slot(name, name + key, (*size, 3) if coloured else size, dtype, index))
+                    kind = arrays.FLOAT32 if output == "variance" else dtype
+                    slots.append(_Slot(name, name + key, (*size, 3) if coloured else size, kind, index))
                 found[name] = tuple(slots) if of_light and not isinstance(frame.light, Light) else slots[0]
         return found
 
@@ -350,6 +361,19 @@ class Reblur(FamilyDenoiser[ReblurSettings]):
     SIGNALS = ("diffuse", "specular")
     OUTPUTS = ("history_length", "hit_distance")
     _settings_type = ReblurSettings
+
+
+class Relax(FamilyDenoiser[RelaxSettings]):
+    """ReLAX: diffuse and specular radiance, accumulated as it is and filtered afterwards by as much as its variance asks
+    for: keeps the detail of lighting, and shows changes at once. Each signal alone or both together, called like Reblur.
+
+    Outputs: "history_length", "hit_distance" and "variance". Its arguments are explained at `__init__`.
+    """
+
+    FAMILY = "relax"
+    SIGNALS = ("diffuse", "specular")
+    OUTPUTS = ("history_length", "hit_distance", "variance")
+    _settings_type = RelaxSettings
 
 
 class Sigma(FamilyDenoiser[SigmaSettings]):

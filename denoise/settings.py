@@ -173,6 +173,9 @@ class FrameSettings(Settings):
     # fmt: on
 
 
+Reconstruction = Literal["off", "3x3", "5x5"]
+
+
 @dataclasses.dataclass(kw_only=True, repr=False)
 class RadianceSettings(FrameSettings):
     """Settings of the families that denoise radiance."""
@@ -180,53 +183,12 @@ class RadianceSettings(FrameSettings):
     # fmt: off
     camera_attached_material: int = _number(-1, -1, 255, "material id",
         "Material of things that move with the camera: reflections in them are followed like their surface; -1: none.")
-    # fmt: on
-
-
-Reconstruction = Literal["off", "3x3", "5x5"]
-
-
-@dataclasses.dataclass(kw_only=True, repr=False)
-class ReblurSettings(RadianceSettings):
-    """Settings of ReBLUR. The defaults suit 30 to 60 frames a second at one ray per pixel."""
-
-    # fmt: off
-    # History
-    max_accumulated_frames: int = _number(30, 0, 63, "frames",
-        "Longest history. Larger: less noise, later reaction to a change of light. About 0.5 s of frames is a good "
-        "choice.")
-    max_fast_frames: int = _number(6, 0, 63, "frames",
-        "Length of the short history that the long one is clamped to. Larger: less flicker, more lag; from "
-        "max_accumulated_frames on, nothing is clamped.")
-    max_stabilized_frames: int = _number(63, 0, 63, "frames",
-        "Length of the history of the last pass. Larger: steadier picture, more lag; 0 leaves the pass and the "
-        "anti-lag out.")
-    history_fix_frames: int = _number(6, 0, 63, "frames",
-        "A history shorter than this is rebuilt from pixels farther away. Larger: smoother newly seen surfaces, for "
-        "longer; 0: never rebuilt.")
     history_fix_stride: float = _number(20, 1, 1024, "px",
-        "Distance between the pixels it is rebuilt from. Larger: smoother, and blotches become larger.")
+        "Distance between the pixels that a young history is rebuilt from. Larger: smoother, and blotches become larger.")
     history_fix_stride_alternate: float = _number(20, 1, 1024, "px",
         "The same for history_fix_alternate_material.")
     history_fix_alternate_material: int = _number(-1, -1, 255, "material id",
         "Material that uses the alternate stride; -1: none.")
-    fast_clamp_sigma: float = _number(3, 1, 10, "standard deviations",
-        "How far the long history may leave the short one. Larger: steadier, more lag.")
-    antilag_sigma_scale: float = _number(2, 0.1, 1000, "standard deviations",
-        "Change of brightness that counts as noise. Larger: histories are cut less often.")
-    antilag_sensitivity: float = _number(3, 0.01, 1000, "",
-        "How much change beyond the noise a history takes before it is cut. Larger: it takes more, and lags more.")
-    responsive_roughness: float = _number(0, 0, 1, "",
-        "Below this roughness the specular history gets shorter with the roughness. Larger: more surfaces react at "
-        "once, and show more noise; 0: none.")
-    responsive_min_frames: int = _number(3, 0, 63, "frames",
-        "Shortest history that responsive_roughness asks for. Larger: smoother mirrors, later reaction.")
-    convergence_scale: float = _number(1, 0.01, 10, "",
-        "How fast the blur shrinks while a history grows. Larger: sharper sooner, more noise left.")
-    convergence_base: float = _number(0.2, 0, 1, "",
-        "Part of that speed which a new history starts with. Larger: the blur shrinks sooner.")
-    convergence_period: float = _number(0.8, 0, 1, "of max_accumulated_frames",
-        "Length from which a history has the full speed. Larger: young histories are blurred more.")
 
     # Light
     relight: bool = _switch(True,
@@ -248,13 +210,60 @@ class ReblurSettings(RadianceSettings):
     min_hit_distance_weight: float = _number(0.1, 0.001, 0.2, "",
         "Weight that the blur leaves to pixels with another hit distance. Larger: smoother, softer contact shadows.")
 
-    # Blur
+    # Filters
     diffuse_prepass_radius: float = _number(10, 0, 1024, "px",
         "Blur of the noisy diffuse before accumulation. Larger: less noise in the first frames, less detail; 0: none.")
     specular_prepass_radius: float = _number(50, 0, 1024, "px",
         "The same for specular.")
     prepass_tracking_only: bool = _switch(False,
         "The specular pre-pass only finds the distance by which reflections are followed, and blurs nothing.")
+    roughness_fraction: float = _number(0.15, 0, 1, "of the roughness",
+        "Difference of roughness that the specular blur crosses. Larger: smoother, edges of materials fade.")
+    min_material_diffuse: int = _number(0, 0, 256, "material id",
+        "The diffuse blur and history stop at borders between materials; ids below this count as one. 256: never "
+        "tested.")
+    min_material_specular: int = _number(0, 0, 256, "material id",
+        "The same for specular.")
+    # fmt: on
+
+
+@dataclasses.dataclass(kw_only=True, repr=False)
+class ReblurSettings(RadianceSettings):
+    """Settings of ReBLUR. The defaults suit 30 to 60 frames a second at one ray per pixel."""
+
+    # fmt: off
+    # History
+    max_accumulated_frames: int = _number(30, 0, 63, "frames",
+        "Longest history. Larger: less noise, later reaction to a change of light. About 0.5 s of frames is a good "
+        "choice.")
+    max_fast_frames: int = _number(6, 0, 63, "frames",
+        "Length of the short history that the long one is clamped to. Larger: less flicker, more lag; from "
+        "max_accumulated_frames on, nothing is clamped.")
+    max_stabilized_frames: int = _number(63, 0, 63, "frames",
+        "Length of the history of the last pass. Larger: steadier picture, more lag; 0 leaves the pass and the "
+        "anti-lag out.")
+    history_fix_frames: int = _number(6, 0, 63, "frames",
+        "A history shorter than this is rebuilt from pixels farther away. Larger: smoother newly seen surfaces, for "
+        "longer; 0: never rebuilt.")
+    fast_clamp_sigma: float = _number(3, 1, 10, "standard deviations",
+        "How far the long history may leave the short one. Larger: steadier, more lag.")
+    antilag_sigma_scale: float = _number(2, 0.1, 1000, "standard deviations",
+        "Change of brightness that counts as noise. Larger: histories are cut less often.")
+    antilag_sensitivity: float = _number(3, 0.01, 1000, "",
+        "How much change beyond the noise a history takes before it is cut. Larger: it takes more, and lags more.")
+    responsive_roughness: float = _number(0, 0, 1, "",
+        "Below this roughness the specular history gets shorter with the roughness. Larger: more surfaces react at "
+        "once, and show more noise; 0: none.")
+    responsive_min_frames: int = _number(3, 0, 63, "frames",
+        "Shortest history that responsive_roughness asks for. Larger: smoother mirrors, later reaction.")
+    convergence_scale: float = _number(1, 0.01, 10, "",
+        "How fast the blur shrinks while a history grows. Larger: sharper sooner, more noise left.")
+    convergence_base: float = _number(0.2, 0, 1, "",
+        "Part of that speed which a new history starts with. Larger: the blur shrinks sooner.")
+    convergence_period: float = _number(0.8, 0, 1, "of max_accumulated_frames",
+        "Length from which a history has the full speed. Larger: young histories are blurred more.")
+
+    # Blur
     min_blur_radius: float = _number(1, 0, 1024, "px",
         "Smallest radius of the two blurs after accumulation; at most max_blur_radius. Larger: smoother.")
     max_blur_radius: float = _number(20, 0, 1024, "px",
@@ -262,16 +271,9 @@ class ReblurSettings(RadianceSettings):
     lobe_angle_fraction: float = _number(0.15, 0, 1, "of the lobe",
         "Difference of normals, against the width of the reflection lobe, that the blur crosses. Larger: smoother, "
         "bumps fade.")
-    roughness_fraction: float = _number(0.15, 0, 1, "of the roughness",
-        "Difference of roughness that the specular blur crosses. Larger: smoother, edges of materials fade.")
     plane_sensitivity: float = _number(0.02, 1e-6, 1, "of the visible height",
         "Distance from the pixel's tangent plane that the blur crosses, as part of the shorter side of what the "
         "camera sees at that depth. Larger: smoother curved surfaces, leaks at steps.")
-    min_material_diffuse: int = _number(0, 0, 256, "material id",
-        "The diffuse blur and history stop at borders between materials; ids below this count as one. 256: never "
-        "tested.")
-    min_material_specular: int = _number(0, 0, 256, "material id",
-        "The same for specular.")
 
     # Outliers
     anti_firefly: bool = _switch(True,
@@ -289,6 +291,89 @@ class ReblurSettings(RadianceSettings):
                 f"min_blur_radius: expected at most max_blur_radius ({self.max_blur_radius:g}), "
                 f"got {self.min_blur_radius:g}"
             )
+
+
+@dataclasses.dataclass(kw_only=True, repr=False)
+class RelaxSettings(RadianceSettings):
+    """Settings of ReLAX. The defaults suit 30 to 60 frames a second at one ray per pixel."""
+
+    # fmt: off
+    # History
+    diffuse_max_accumulated_frames: int = _number(30, 0, 63, "frames",
+        "Longest history. Larger: less noise, later reaction to a change of light. About 0.5 s of frames is a good "
+        "choice.")
+    specular_max_accumulated_frames: int = _number(30, 0, 63, "frames",
+        "The same for specular.")
+    diffuse_max_fast_frames: int = _number(6, 0, 63, "frames",
+        "Length of the short history that the long one is clamped to. Larger: less flicker, more lag; from "
+        "diffuse_max_accumulated_frames on, nothing is clamped.")
+    specular_max_fast_frames: int = _number(6, 0, 63, "frames",
+        "The same for specular.")
+    history_fix_frames: int = _number(3, 0, 63, "frames",
+        "A history shorter than this is rebuilt from pixels farther away. Larger: smoother newly seen surfaces, for "
+        "longer; 0: never rebuilt.")
+    history_fix_normal_power: float = _number(8, 0, 128, "",
+        "Power of the cosine between two normals that the diffuse rebuilding weighs pixels by. Larger: less light "
+        "from around corners.")
+    fast_clamp_sigma: float = _number(2, 1, 10, "standard deviations",
+        "How far the long history may leave the short one. Larger: steadier, more lag.")
+    antilag_acceleration: float = _number(0.3, 0, 1, "",
+        "How fast histories that are clamped go on towards the samples around. Larger: less lag, more noise.")
+    antilag_reset: float = _number(0.5, 0, 1, "",
+        "How much of what is beyond both of the following goes at once. Larger: less lag, more noise.")
+    antilag_spatial_sigma: float = _number(4.5, 0.1, 1000, "standard deviations",
+        "Difference between the long history and the samples around that counts as noise: of the short history around.")
+    antilag_temporal_sigma: float = _number(0.5, 0, 1000, "standard deviations",
+        "The same, of the samples around. Both are added. Larger: histories are cut less often.")
+
+    # Variance
+    spatial_variance_frames: int = _number(3, 0, 63, "frames",
+        "A history shorter than this is taken to be as noisy as its neighbourhood varies, if that is more than its "
+        "samples say. Larger: smoother newly lit and seen surfaces; 0: the samples alone.")
+    specular_variance_boost: float = _number(0, 0, 100, "of the squared radiance",
+        "Variance of reflections whose samples show none, where their past is not believed. Larger: smoother.")
+
+    # A-trous
+    atrous_iterations: int = _number(5, 2, 8, "",
+        "Levels of the filter, each with twice the step of the one before. Larger: smoother, at more cost.")
+    diffuse_phi_luminance: float = _number(5, 0.01, 1000, "standard deviations",
+        "Difference of brightness that the filter crosses, against the noise of the history. Larger: smoother, less "
+        "detail of lighting.")
+    specular_phi_luminance: float = _number(6, 0.01, 1000, "standard deviations",
+        "The same for specular.")
+    diffuse_min_luminance_weight: float = _number(0, 0, 1, "",
+        "Weight that pixels of any other brightness keep. Larger: fewer single bright or dark pixels, less detail.")
+    specular_min_luminance_weight: float = _number(0, 0, 1, "",
+        "The same for specular.")
+    lobe_angle_fraction: float = _number(0.5, 0, 1, "of the lobe",
+        "Part of the reflection lobe within which normals mix. Larger: smoother, bumps fade.")
+    specular_lobe_angle_slack: float = _number(0.15, 0, 90, "degrees",
+        "Added to the angle of the specular lobe. Larger: smoother mirrors, bumps fade.")
+    plane_sensitivity: float = _number(0.005, 1e-6, 1, "of the visible height",
+        "Distance from the pixel's tangent plane that filters cross, as part of the shorter side of what the camera "
+        "sees at that depth. Larger: smoother curved surfaces, leaks at steps.")
+    roughness_stop: bool = _switch(True,
+        "Reflections mix within their lobe and among like roughness. Off: among like normals only, as diffuse does.")
+    luminance_relaxation: float = _number(0.5, 0, 1, "",
+        "How far the luminance stop of reflections whose past is not believed is opened. Larger: smoother.")
+    normal_relaxation: float = _number(0.3, 0, 1, "",
+        "The same for the angle of their lobe.")
+    view_relaxation: float = _number(1, 0, 10, "",
+        "How much less a difference of view direction counts than one of normals: 1 / (1 + this). Larger: smoother "
+        "reflections in flat mirrors.")
+    confidence_relaxation: float = _number(0, 0, 10, "",
+        "How far a lack of confidence opens the two stops named next. Larger: smoother where the caller gives a low "
+        "confidence; 0: not at all.")
+    confidence_luminance_relaxation: float = _number(0, 0, 1, "",
+        "The luminance stop, at no confidence at all: 1 is open.")
+    confidence_normal_relaxation: float = _number(0, 0, 1, "",
+        "The normal stop, at no confidence at all: 1 is open.")
+
+    # Outliers
+    anti_firefly: bool = _switch(False,
+        "Limits the history of a pixel to the brightest and the darkest of its eight neighbours. Off: keeps small "
+        "lights, and single bright samples.")
+    # fmt: on
 
 
 @dataclasses.dataclass(kw_only=True, repr=False)
@@ -320,6 +405,7 @@ class ReferenceSettings(Settings):
 
 FAMILIES: dict[str, type[Settings]] = {
     "reblur": ReblurSettings,
+    "relax": RelaxSettings,
     "sigma": SigmaSettings,
     "reference": ReferenceSettings,
 }

@@ -12,6 +12,8 @@
 #include "reblur/stabilize.h"
 #include "reblur/temporal_accumulation.h"
 #include "reference/accumulate.h"
+#include "relax/atrous.h"
+#include "relax/clamp_history.h"
 #include "relight/apply.h"
 #include "relight/gain.h"
 #include "relight/measure.h"
@@ -38,6 +40,10 @@
     PASS(blur,                     SpatialFilterArgs,          Blur<Lobe::diffuse>, Blur<Lobe::specular>)                                 \
     PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \
     PASS(stabilize,                StabilizeArgs,              Stabilize<Lobe::diffuse>, Stabilize<Lobe::specular>)                       \
+    PASS(clamp_history,            ClampHistoryArgs,           ClampHistory)                                                              \
+    PASS(atrous_first,             AtrousArgs,                 AtrousFirst<Lobe::diffuse>, AtrousFirst<Lobe::specular>)                   \
+    PASS(atrous_near,              AtrousArgs,                 AtrousNear<Lobe::diffuse>, AtrousNear<Lobe::specular>, AtrousMiddle<Lobe::diffuse>, AtrousMiddle<Lobe::specular>) \
+    PASS(atrous_far,               AtrousArgs,                 AtrousFar<Lobe::diffuse>, AtrousFar<Lobe::specular>)                       \
     PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
     PASS(classify_shadow,          ClassifyShadowArgs,         ClassifyShadow)                                                            \
     PASS(spread_softness,          SpreadSoftnessArgs,         SpreadSoftness)                                                            \

@@ -52,6 +52,13 @@ DN_FN SurfaceMotion surface_motion_at(const FrameConstants& frame, const Array& 
     };
     return surface_motion_by(frame, motion, value, uv, world, view_z);
 }
+// Relative difference of depth up to which the last frame showed the same surface: more for strands thinner than a pixel, and where the caller's
+// `mix_in`, which may be absent, says so.
+DN_FN Float disocclusion_threshold(const FrameConstants& frame, const Array& mix_in, const Pixel& p, Mask strand, Float pixel_size) {
+    Float share = select(strand, sat(Float(0.5f) * pixel_size / Float(frame.strand_thickness + 1e-6f)), Float(0.f));
+    if (mix_in.present()) share = sat(read(mix_in, p));
+    return mix(Float(frame.disocclusion_threshold), Float(frame.disocclusion_threshold_alternate), share);
+}
 DN_FN Float2 to_pixels(const FrameConstants& frame, Float2 uv) { return {uv.x * Float(float(frame.width)), uv.y * Float(float(frame.height))}; }
 DN_FN Bilinear bilinear_at_uv(const FrameConstants& frame, Float2 uv) {
     // Far-off positions are pulled to just outside the picture, where no texel is valid.

@@ -68,19 +68,22 @@ template <class F> DN_FN typename Texel<F>::Value fetch_weighted(const Image<F>&
     return zero_where(none, sum);
 }
 
+// Weights of the four texels around a position between the inner two, `f` of the way from the first to the second.
+DN_FN void catmull_rom(Float f, Float w[4]) {
+    const Float half(0.5f), one(1.f);
+    w[0] = f * (f * (one - half * f) - half);
+    w[1] = f * f * (Float(1.5f) * f - Float(2.5f)) + one;
+    w[2] = f * (f * (Float(2.f) - Float(1.5f) * f) + half);
+    w[3] = f * f * (half * f - half);
+}
 // Catmull-Rom without its four corner texels, renormalised: 12 texels, sharp. It may overshoot `low` and `high`, the range of the inner four.
 template <class F> DN_FN typename Texel<F>::Value fetch_cubic(const Image<F>& image, Float px, Float py, typename Texel<F>::Value& low, typename Texel<F>::Value& high) {
     using V = typename Texel<F>::Value;
-    const Float sx = px - Float(0.5f), sy = py - Float(0.5f), fx0 = floor(sx), fy0 = floor(sy), half(0.5f);
+    const Float sx = px - Float(0.5f), sy = py - Float(0.5f), fx0 = floor(sx), fy0 = floor(sy);
     const Window at = window_at(to_int(fx0), to_int(fy0));
     Float w[2][4];
-    for (int axis = 0; axis < 2; axis++) {
-        const Float f = axis == 0 ? sx - fx0 : sy - fy0;
-        w[axis][0] = f * (f * (Float(1.f) - half * f) - half);
-        w[axis][1] = f * f * (Float(1.5f) * f - Float(2.5f)) + Float(1.f);
-        w[axis][2] = f * (f * (Float(2.f) - Float(1.5f) * f) + half);
-        w[axis][3] = f * f * (half * f - half);
-    }
+    catmull_rom(sx - fx0, w[0]);
+    catmull_rom(sy - fy0, w[1]);
     V sum{};
     Float total(0.f);
     bool first = true;

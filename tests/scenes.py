@@ -269,17 +269,18 @@ def halves(left: Any, right: Any, width: int = WIDTH, height: int = HEIGHT) -> A
 
 def run(
     frames: Iterable[dict[str, Any]],
-    settings: dn.ReblurSettings | None = None,
+    settings: dn.ReblurSettings | dn.RelaxSettings | None = None,
     *,
     outputs: tuple[str, ...] = (),
     device: str = "auto",
 ) -> Iterator[dn.Result]:
-    """Denoises frames of one size with a new instance."""
+    """Denoises frames of one size with a new instance of the settings' family, by default ReBLUR."""
+    family: Any = dn.Relax if isinstance(settings, dn.RelaxSettings) else dn.Reblur
     denoiser = None
     for frame in frames:
         if denoiser is None:
             height, width = frame["view_z"].shape
-            denoiser = dn.Reblur(width, height, device=device, settings=settings, outputs=outputs)
+            denoiser = family(width, height, device=device, settings=settings, outputs=outputs)
         yield denoiser(**frame)
 
 

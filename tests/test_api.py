@@ -450,7 +450,7 @@ def assert_equal(a: dn.Result, b: dn.Result) -> None:
 
 
 def test_a_result_holds_what_was_asked_for() -> None:
-    result = dn.Reblur(WIDTH, HEIGHT, outputs=("hit_distance", "history_length"))(**inputs())
+    result = dn.Relax(WIDTH, HEIGHT, outputs=dn.Relax.OUTPUTS)(**inputs())
     for field in dataclasses.fields(result):
         array = getattr(result, field.name)
         if not field.name.startswith(("diffuse", "specular")):

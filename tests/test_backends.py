@@ -17,10 +17,23 @@ import denoise as dn
 
 WIDTH, HEIGHT, FRAMES = 83, 45, 5  # odd: tiles, lanes and blocks all end in the middle of something
 OUTPUTS = ("history_length", "hit_distance")
+RELAX = dn.RelaxSettings(
+    hit_distance_reconstruction="3x3",
+    strand_material=2,
+    camera_attached_material=4,
+    atrous_iterations=5,
+    anti_firefly=True,
+    specular_variance_boost=0.1,
+    confidence_relaxation=1,
+    confidence_luminance_relaxation=0.5,
+    confidence_normal_relaxation=0.5,
+)
 SETTINGS = dn.ReblurSettings(hit_distance_reconstruction="5x5", strand_material=2, camera_attached_material=4)
 LOBES = {"both": ("diffuse", "specular"), "diffuse": ("diffuse",), "specular": ("specular",)}
 PASSES = Path(__file__).parents[1] / "shaders" / "passes.h"
-CASES = [*LOBES, "shadows", "reference"]
+RELAXED = {f"relax {lobes}": lobes for lobes in LOBES}
+CASES = [*LOBES, *RELAXED, "shadows", "reference"]
+WHOLE = ["both", "relax both", "shadows", "reference"]  # of each family, everything
 
 
 def make(case: str, backend: str) -> Any:
@@ -31,6 +44,9 @@ def make(case: str, backend: str) -> Any:
         mean = dn.ReferenceSettings(max_accumulated_frames=1, split_screen=0.1)
         every = dn.Reference.OUTPUTS
         return dn.Reference(WIDTH, HEIGHT, channels=5, device=f"cpu:{backend}", settings=mean, outputs=every)
+    if case in RELAXED:
+        every = dn.Relax.OUTPUTS
+        return dn.Relax(WIDTH, HEIGHT, device=f"cpu:{backend}", settings=RELAX, outputs=every)
     return dn.Reblur(WIDTH, HEIGHT, device=f"cpu:{backend}", settings=SETTINGS, outputs=OUTPUTS)
 
 
@@ -39,7 +55,7 @@ def frame(index: int, case: str) -> dict[str, Any]:
         return small_scene.shadows(index, WIDTH, HEIGHT)
     if case == "reference":
         return small_scene.signal(index, WIDTH, HEIGHT)
-    left_out = tuple(lobe for lobe in LOBES["both"] if lobe not in LOBES[case])
+    left_out = tuple(lobe for lobe in LOBES["both"] if lobe not in LOBES[RELAXED.get(case, case)])
     keywords = small_scene.inputs(index, WIDTH, HEIGHT)
     return {name: value for name, value in keywords.items() if not left_out or not name.startswith(left_out)}
 
@@ -60,14 +76,14 @@ def test_passes_agree_with_scalar_code(name: str, case: str) -> None:
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.parametrize("case", ["both", "shadows", "reference"])
+@pytest.mark.parametrize("case", WHOLE)
 def test_emulated_cuda_equals_scalar_code(case: str) -> None:
     """Same arithmetic, other tiles, other order: a wrong index, halo or barrier would show as a difference."""
     for entry in crosscheck("scalar", "emulated_cuda", case):
         assert entry["first"] == entry["second"], (entry["pass"], entry["image"])
 
 
-@pytest.mark.parametrize("case", ["both", "shadows", "reference"])
+@pytest.mark.parametrize("case", WHOLE)
 @pytest.mark.parametrize("name", BACKENDS)
 def test_passes_write_what_they_read(name: str, case: str) -> None:
     """In a crosscheck the images of a pass start poisoned: if a pass read what none wrote, results would change."""
@@ -81,12 +97,15 @@ def test_passes_write_what_they_read(name: str, case: str) -> None:
 
 
 def test_every_pass_is_compared() -> None:
-    cases = ("both", "shadows", "reference")
-    entries = [entry for case in cases for entry in crosscheck("scalar", "scalar", case, frames=2)]
+    entries = [entry for case in WHOLE for entry in crosscheck("scalar", "scalar", case, frames=2)]
     compared = {entry["pass"].partition(".")[0] for entry in entries}
     assert compared == set(re.findall(r"^    PASS\((\w+), ", PASSES.read_text(), re.MULTILINE)) - {"probe"}
     assert {entry["image"] for entry in entries if entry["image"].startswith("out.")} == {
-        *(f"out.{lobe}{output}" for lobe in LOBES["both"] for output in ("", "_history_length", "_hit_distance")),
+        *(
+            f"out.{lobe}{output}"
+            for lobe in LOBES["both"]
+            for output in ("", "_history_length", "_hit_distance", "_variance")
+        ),
         *(f"out.shadow{output}.{key}" for key in ("sun", "lamp", "glass") for output in ("", "_history_length")),
         *(f"out.{output}" for output in ("mean", *dn.Reference.OUTPUTS)),
     }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from denoise import ReblurSettings, ReferenceSettings, SigmaSettings
+from denoise import ReblurSettings, ReferenceSettings, RelaxSettings, SigmaSettings
 from denoise import settings as page
 
 FIELDS = ReblurSettings.fields()
@@ -29,7 +29,12 @@ def by_name(fields: list[page.Field]) -> Any:
 
 
 def test_the_page_is_complete() -> None:
-    families = {"reblur": ReblurSettings, "sigma": SigmaSettings, "reference": ReferenceSettings}
+    families = {
+        "reblur": ReblurSettings,
+        "relax": RelaxSettings,
+        "sigma": SigmaSettings,
+        "reference": ReferenceSettings,
+    }
     assert families == page.FAMILIES
     assert len(NUMBERS) + len(SWITCHES) + len(CHOICES) == len(FIELDS)
     for family in page.FAMILIES.values():  # what all share comes first
@@ -167,7 +172,7 @@ def test_contradictions(changes: dict[str, Any], message: str) -> None:
 def test_repr_shows_what_was_changed() -> None:
     assert repr(ReblurSettings()) == "ReblurSettings()"
     settings = ReblurSettings(hit_distance_reconstruction="5x5", max_fast_frames=4)
-    assert repr(settings) == "ReblurSettings(max_fast_frames=4, hit_distance_reconstruction='5x5')"
+    assert repr(settings) == "ReblurSettings(hit_distance_reconstruction='5x5', max_fast_frames=4)"
     assert eval(repr(settings)) == settings
 
 

@@ -7,6 +7,7 @@ width of its penumbra, and a hard edge passes as it is wherever it lies (row S2)
 
 import dataclasses
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -671,6 +672,13 @@ def test_a_moving_shadow_is_followed_by_its_occluders_motion(backend: str) -> No
         )
     print(f"error {errors[0]:.4f}, without the motion {errors[1]:.4f}")
     assert errors[0] < 0.9 * errors[1]
+
+
+def test_the_page_moves_few_bytes() -> None:
+    total = re.search(r"in all +([\d.]+) B/px   ([\d.]+) of own images", dn.Sigma(1920, 1080, device="cpu").describe())
+    assert total
+    assert float(total[1]) <= 58
+    assert float(total[2]) <= 40
 
 
 def test_following_leaves_a_scene_at_rest_as_it_is(backend: str) -> None:

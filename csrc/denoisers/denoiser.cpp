@@ -6,6 +6,7 @@
 
 #include "reblur.h"
 #include "reference.h"
+#include "relax.h"
 #include "sigma.h"
 
 namespace denoise {
@@ -15,9 +16,10 @@ const std::string light_prefix = "light place ";  // in states, before a light's
 
 std::unique_ptr<Family> make_family(const std::string& name) {
     if (name == "reblur") return std::make_unique<Reblur>();
+    if (name == "relax") return std::make_unique<Relax>();
     if (name == "sigma") return std::make_unique<Sigma>();
     if (name == "reference") return std::make_unique<Reference>();
-    throw std::invalid_argument("family: expected 'reblur', 'sigma' or 'reference', got '" + name + "'");
+    throw std::invalid_argument("family: expected 'reblur', 'relax', 'sigma' or 'reference', got '" + name + "'");
 }
 
 }  // namespace

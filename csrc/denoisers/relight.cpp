@@ -47,6 +47,7 @@ LightChange relight(Graph& g, const char* name, const Relit& s, float proof) {
                                        .past = s.past,
                                        .signal = s.signal,
                                        .fast = s.fast,
+                                       .responsive = s.responsive,
                                        .frames = s.frames,
                                        .max_fast_frames = s.max_fast_frames});
     return change;

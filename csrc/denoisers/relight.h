@@ -10,7 +10,8 @@ struct Relit {
     Image<R16U> samples;     // this frame's, not filtered, by encode_light()
     Image<R16U> past;        // what accumulation found, likewise
     Image<RGBA16F> signal;   // the two blended: changed in place
-    Image<R16F> fast;        // changed in place
+    Image<R16F> fast;        // changed in place; of these two, one is absent
+    Image<RGBA16F> responsive;
     Image<R8U> frames;       // history length, changed in place
     float max_fast_frames;
 };

@@ -2,7 +2,8 @@
 #include "sigma.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "kernel_shape.h"
 
 //  occluder distance ─► classify ─► spread ─► tiles ─┐
 //  occluder distance, guide ─► estimate penumbra ────┼─► penumbra, past ─► filter ─► shadow
@@ -13,9 +14,6 @@
 
 namespace denoise {
 namespace {
-
-// Radii are pixels at 1440 lines. Below 720 lines they stay as they are there: what limits them is noise, and noise is per pixel.
-float radius_scale(int height) { return std::max(float(height) / 1440.f, 0.5f); }
 
 ShadowLight in_view(const Light& light, const Camera& camera, const FrameConstants& f) {
     const auto eye = camera_position(camera);
@@ -35,12 +33,6 @@ ShadowLight in_view(const Light& light, const Camera& camera, const FrameConstan
 }
 
 bool moves(const ShadowLight& light) { return !std::equal(light.vector, light.vector + 3, light.last); }
-
-// One angle a frame, by the golden ratio.
-void rotate(float out[2], uint32_t frame_index, double turn) {
-    const double angle = 2 * 3.14159265358979 * std::fmod(turn + frame_index * 0.6180339887498949, 1.0);
-    out[0] = float(std::cos(angle)), out[1] = float(std::sin(angle));
-}
 
 }  // namespace
 
@@ -66,11 +58,15 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
                                   .threshold_mix = guides.threshold_mix,
                                   .count = int(lights.size()),
                                   .plane_sensitivity = s.plane_sensitivity,
-                                  .max_radius = s.max_blur_radius * radius_scale(f.height)};
+                                  .max_radius = s.max_blur_radius * radius_scale(f.height, 0.5f)};
     FilterShadowArgs filter{.guide = guides.guide, .count = estimate.count, .plane_sensitivity = s.plane_sensitivity, .max_radius = estimate.max_radius};
     filter.max_frames = float(s.max_stabilized_frames);
-    rotate(estimate.rotation, f.frame_index, 0.57735027);
-    rotate(filter.rotation, f.frame_index, 0.70710678);
+    const auto turn = [&](float (&rotation)[2], double phase) {
+        const auto [c, sn] = kernel_rotation(f.frame_index, phase, 360);
+        rotation[0] = c, rotation[1] = sn;
+    };
+    turn(estimate.rotation, 0.57735027);
+    turn(filter.rotation, 0.70710678);
 
     const int tiles_x = (f.width + shadow_tile - 1) / shadow_tile, tiles_y = (f.height + shadow_tile - 1) / shadow_tile;
     std::string names;

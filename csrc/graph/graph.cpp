@@ -106,11 +106,19 @@ void Graph::record(Node node) {
 }
 
 // Places transients in one arena, each at the lowest offset that is free during its life: large ones first, or those that live long first,
-// or as they come, whatever needs the least.
+// or as they come, whatever needs the least. A page like the last one keeps its places.
 size_t Graph::plan() {
     std::vector<int> images;
+    std::vector<Claim> claims;
     for (int i = 0; i < int(images_.size()); i++)
-        if (images_[i].life == Life::transient && images_[i].first_use >= 0) images.push_back(i);
+        if (images_[i].life == Life::transient && images_[i].first_use >= 0) {
+            images.push_back(i);
+            claims.push_back({images_[i].bytes, images_[i].first_use, images_[i].last_use});
+        }
+    if (claims == plan_.claims) {
+        for (size_t k = 0; k < images.size(); k++) images_[images[k]].offset = plan_.offsets[k];
+        return plan_.total;
+    }
     const auto need = [&](int i) { return (images_[i].bytes + 63) / 64 * 64; };
     const auto lives = [&](int i) { return images_[i].last_use - images_[i].first_use; };
     const auto place = [&](const std::vector<int>& order) {
@@ -138,7 +146,9 @@ size_t Graph::plan() {
     std::stable_sort(orders[2].begin(), orders[2].end(), [&](int a, int b) { return images_[a].first_use < images_[b].first_use; });
     size_t totals[3];
     for (int k = 0; k < 3; k++) totals[k] = place(orders[k]);
-    return place(orders[std::min_element(totals, totals + 3) - totals]);
+    plan_ = {claims, {}, place(orders[std::min_element(totals, totals + 3) - totals])};
+    for (int i : images) plan_.offsets.push_back(images_[i].offset);
+    return plan_.total;
 }
 
 Graph::Buffer& Graph::buffer(const std::string& name, const Declared& like) {
@@ -247,13 +257,20 @@ std::string Graph::describe() {
         return s;
     };
     std::string text = line("%d x %d pixels on %s\n\npasses\n", width_, height_, backend_->name().c_str());
+    double own = 0, callers = 0;
     for (const Node& n : nodes_) {
         double bytes = 0;
-        const auto size = [&](int id) { return double(images_[id].bytes_per_pixel) * images_[id].width * images_[id].height; };
-        for (size_t k = 0; k < n.reads.size(); k++) bytes += size(n.reads[k]) * n.shares[k];
-        for (int id : n.writes) bytes += size(id);
-        text += line("  %-34s %6.1f B/px   %s -> %s\n", label(n).c_str(), bytes / (double(width_) * height_), names(n.reads).c_str(), names(n.writes).c_str());
+        const auto count = [&](int id, float share) {
+            const Declared& d = images_[id];
+            const double size = double(share) * d.bytes_per_pixel * d.width * d.height / (double(width_) * height_);
+            bytes += size;
+            (d.life == Life::input || d.life == Life::output ? callers : own) += size;
+        };
+        for (size_t k = 0; k < n.reads.size(); k++) count(n.reads[k], n.shares[k]);
+        for (int id : n.writes) count(id, 1);
+        text += line("  %-34s %6.1f B/px   %s -> %s\n", label(n).c_str(), bytes, names(n.reads).c_str(), names(n.writes).c_str());
     }
+    text += line("  in all %29s %6.1f B/px   %.1f of own images, %.1f of the caller's arrays\n", "", own + callers, own, callers);
     static const char* const lives[] = {"permanent", "transient", "input", "output"};
     text += "\nimages\n";
     double permanent = 0;

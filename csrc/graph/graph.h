@@ -104,6 +104,17 @@ class Graph {
         int width = 0, height = 0;
         uint64_t written = 0;  // frame number
     };
+    // What a transient asks of the arena, and where the transients of a page went.
+    struct Claim {
+        size_t bytes;
+        int first_use, last_use;
+        bool operator==(const Claim&) const = default;
+    };
+    struct Plan {
+        std::vector<Claim> claims;
+        std::vector<size_t> offsets;
+        size_t total = 0;
+    };
     struct Recorder;
     struct Patcher;
 
@@ -126,6 +137,7 @@ class Graph {
     uint64_t frame_number_ = 2;  // a buffer that was never written says 0
     std::vector<Declared> images_;
     std::vector<Node> nodes_;
+    Plan plan_;
     std::map<std::string, Array> inputs_, outputs_;
     std::map<std::string, Buffer> permanents_;
     std::map<std::string, bool> flipped_;  // histories: which half is current

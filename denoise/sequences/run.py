@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from denoise.denoiser import FamilyDenoiser, FrameDenoiser, Pipeline, Reblur, Sigma
+from denoise.denoiser import FamilyDenoiser, FrameDenoiser, Pipeline, Reblur, Relax, Sigma
 from denoise.frame import SIGNALS
 from denoise.settings import FAMILIES, Field, FrameSettings, did_you_mean
 
@@ -43,7 +43,7 @@ from .sequence import (
     light_geometry,
 )
 
-DENOISERS: dict[str, type[FamilyDenoiser[Any]]] = {family.FAMILY: family for family in (Reblur, Sigma)}
+DENOISERS: dict[str, type[FamilyDenoiser[Any]]] = {family.FAMILY: family for family in (Reblur, Relax, Sigma)}
 
 _LOBES = {"diff": "diffuse", "spec": "specular"}  # array of a run -> attribute of Result; shadows go by their light
 
@@ -155,9 +155,15 @@ def create(
 
 
 def fitting(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
-    """The denoisers that find their signals in the first frame of a sequence. ValueError if there is none."""
+    """The denoisers that find their signals in the first frame of a sequence, for each signal the first one that takes
+    it. ValueError if there is none."""
     given = frame_inputs(arrays, meta, 0)
-    names = [name for name, family in DENOISERS.items() if any(SIGNALS[signal] in given for signal in family.SIGNALS)]
+    wanted = {signal for signal, primary in SIGNALS.items() if primary in given}
+    names = []
+    for name, family in DENOISERS.items():
+        if wanted & {*family.SIGNALS}:
+            names.append(name)
+            wanted -= {*family.SIGNALS}
     if not names:
         raise ValueError("the first frame has nothing to denoise: expected diff, spec, or the shadow_hit of a light")
     return names

@@ -12,16 +12,17 @@ struct HistoryFixArgs {
     Image<R8U> material;       // in, may be absent
     Image<R8U> frames;         // in
     Image<RGBA16F> signal;     // in
-    Image<R16F> fast;          // in: luma of the short history
+    Image<R16F> fast;          // in, may be absent, and with it the limits: luma of the short history
     Image<R16F> tracking;      // in, specular only
     Image<RGBA16F> out;        // out
-    Image<R16F> fast_out;      // out
+    Image<R16F> fast_out;      // out, may be absent
     float fix_frames = 0;      // a shorter history is rebuilt
     float stride = 0, stride_alternate = 0;  // px
     int alternate_material = -1;
     float max_frames = 0, max_fast_frames = 0;
     float clamp_sigma = 0;     // half width of the box around the short history, standard deviations
     float lobe_fraction = 0, roughness_fraction = 0, plane_sensitivity = 0;
+    float normal_power = 0;    // of the cosine between normals, on top of the lobe's own tolerance
     int min_material = 0;
     int anti_firefly = 0;
     template <class V> void io(V& v) { v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(signal), v.in(fast), v.in(tracking), v.out(out), v.out(fast_out); }
@@ -40,7 +41,7 @@ template <Lobe L> struct HistoryFix {
     DN_FN static void load(const Args& a, const FrameConstants& frame, const Pixel& p, Float out[planes]) {
         const Mask inside = p.x >= Int(0) && p.x < Int(frame.width) && Mask(p.y >= 0 && p.y < frame.height);
         const Mask surface = inside && is_surface(frame, fetch(a.guide, p).view_z);
-        out[0] = select(surface, fetch(a.fast, p), Float(-1.f));
+        out[0] = a.fast.present() ? select(surface, fetch(a.fast, p), Float(-1.f)) : Float(-1.f);
         out[1] = select(surface, decode_frames(fetch(a.frames, p)), Float(0.f));
     }
 
@@ -49,7 +50,7 @@ template <Lobe L> struct HistoryFix {
         const Mask surface = is_surface(frame, center.view_z);
         const Float4 c = fetch(a.signal, p);
         if (in_sky_tile(a.tiles, p) || !any(surface)) {
-            store(a.fast_out, p, Float(0.f));
+            if (a.fast_out.present()) store(a.fast_out, p, Float(0.f));
             return store(a.out, p, c);
         }
         const Float frames = tile(1), roughness = specular ? decode_roughness(center.packed) : Float(1.f);
@@ -61,6 +62,8 @@ template <Lobe L> struct HistoryFix {
         Float4 result = c;
         const Mask young = surface && frames < Float(a.fix_frames);
         if (any(young)) result = rebuild(a, frame, p, tile, center, c, frames, roughness, mirror, distance, sat(distance * hd / frustum_span(frame, center.view_z)), young);
+
+        if (!a.fast.present()) return store(a.out, p, result);
 
         const Float settled = sat(frames / Float(a.fix_frames > 0.f ? a.fix_frames : 1.f));
         Float fast = max(tile(0), Float(0.f));
@@ -127,8 +130,10 @@ template <Lobe L> struct HistoryFix {
                 const Int ix = mirrored(p.x + step * Int(dx), frame.width), iy = mirrored(Int(p.y) + step * Int(dy), frame.height);
                 offsets[taps] = texel_offset(a.guide, ix, iy);
                 const Surface s = gather_at(a.guide, offsets[taps]);
+                const Float cosine = dot(n, decode_normal(s.packed));
                 Float w = compact_weight(plane.residual(to_float(ix), to_float(iy), s.view_z));
-                w = w * long_tailed_weight(acos_acute(dot(n, decode_normal(s.packed))) * angle_scale);
+                w = w * long_tailed_weight(acos_acute(cosine) * angle_scale);
+                if (a.normal_power > 0.f) w = w * pow(max(cosine, Float(0.01f)), Float(a.normal_power));
                 Mask same = active && is_surface(frame, s.view_z);
                 if (a.material.present()) same = same && same_material(material, gather(a.material, ix, iy), a.min_material);
                 if (specular) {

@@ -17,16 +17,20 @@ struct TemporalAccumulationArgs {
     Array threshold_mix;                           // in, may be absent: 0..1, between the two disocclusion thresholds
     Image<RGBA16F> diffuse, specular;              // in: this frame's signal; out: blended
     Image<RGBA16F> history_diffuse, history_specular;  // in
-    Image<R16F> history_fast_diffuse, history_fast_specular;  // in: luma of a short history
+    Image<R16F> history_fast_diffuse, history_fast_specular;  // in: luma of a short history; absent with a responsive one
     Image<R16F> fast_diffuse, fast_specular;       // out
+    Image<RGBA16F> history_responsive_diffuse, history_responsive_specular;  // in, may be absent: colour of a short history, and the samples' standard deviation of luma
+    Image<RGBA16F> responsive_diffuse, responsive_specular;                  // out, with them
     Image<R8U> prev_frames_diffuse, prev_frames_specular;  // in
     Image<R8U> frames_diffuse, frames_specular;    // out: history length
     Image<R16F> tracking, prev_tracking;           // in: distance in metres that the reflection's motion follows, this frame's samples and last frame's result
     Image<R16F> tracking_out;                      // out
-    Image<R16U> footprint_diffuse, footprint_specular;  // out: for stabilisation, which looks at the same place
-    Image<R32U> offset_specular;                   // out: where that is, in pixels from this one, as two fp16
+    Image<R16U> footprint_diffuse, footprint_specular;  // out, may be absent: for stabilisation, which looks at the same place
+    Image<R32U> offset_specular;                   // out, may be absent: where that is, in pixels from this one, as two fp16
+    Image<R8U> trust_specular;                     // out, may be absent: how far the place that was found is believed, 0 to 255
     Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_light()
-    float max_frames = 0, max_fast_frames = 0, fix_frames = 0;
+    float max_frames[2] = {}, max_fast_frames[2] = {};  // by lobe
+    float fix_frames = 0;
     float responsive_roughness = 0, responsive_min_frames = 0;
     float roughness_fraction = 0;
     float firefly_min_scale = 0;
@@ -38,8 +42,9 @@ struct TemporalAccumulationArgs {
         v.in(diffuse_confidence), v.in(specular_confidence), v.in(threshold_mix);
         v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
+        v.in(history_responsive_diffuse), v.in(history_responsive_specular), v.out(responsive_diffuse), v.out(responsive_specular);
         v.in(prev_frames_diffuse), v.in(prev_frames_specular), v.out(frames_diffuse), v.out(frames_specular);
-        v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(footprint_diffuse), v.out(footprint_specular), v.out(offset_specular);
+        v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(footprint_diffuse), v.out(footprint_specular), v.out(offset_specular), v.out(trust_specular);
         v.out(past_diffuse), v.out(past_specular);
     }
 };
@@ -111,7 +116,8 @@ template <Signals S> struct TemporalAccumulation {
         const Float parallax1 = length(step), parallax2 = length(to_pixels(frame, project(frame.world_to_clip, motion.world - delta) - pt.uv));
         const Float parallax_max = max(parallax1, parallax2), parallax_min = min(parallax1, parallax2);
 
-        pt.threshold = disocclusion_threshold(a, frame, p, pt, parallax_max);
+        pt.threshold = disocclusion_threshold(frame, a.threshold_mix, p, pt.strand, pt.pixel);
+        pt.threshold = select(pt.strand, mix(Float(0.25f), pt.threshold, smooth_step(parallax_max)), pt.threshold);
         Float3 past_normal;
         const Footprint surface = surface_footprint(a, frame, pt, motion, parallax_max, past_normal);
         // A surface that turned sees other light: a rolling ball keeps its texture, not its shading. What resampling a bumpy surface (one that
@@ -126,10 +132,10 @@ template <Signals S> struct TemporalAccumulation {
         const Float covered = coverage(surface), stretched = mix(Float(0.1f), Float(1.f), sat(square(stretch)));
 
         if constexpr (has_diffuse(S)) {
-            const Float frames = trusted_length(a.prev_frames_diffuse, surface, sat(Float(4.f) * covered) * stretched, a.diffuse_confidence, frame, motion.uv, a.max_frames);
+            const Float frames = trusted_length(a.prev_frames_diffuse, surface, sat(Float(4.f) * covered) * stretched, a.diffuse_confidence, frame, motion.uv, a.max_frames[0]);
             const Float limited = min(frames, Float(0.25f) / max(turned, Float(1e-3f)));
             blend<Lobe::diffuse>(a, frame, p, pt, surface, motion.uv, limited, limited, Float(1.f));
-            store(a.footprint_diffuse, p, encode_footprint(surface));
+            if (a.footprint_diffuse.present()) store(a.footprint_diffuse, p, encode_footprint(surface));
         }
         if constexpr (has_specular(S))
             specular(a, frame, p, pt, tile, motion, step, parallax1, parallax_max, parallax_min, surface, sqrt(sat(covered)) * stretched, turned, past_normal);
@@ -140,28 +146,23 @@ template <Signals S> struct TemporalAccumulation {
         const Float4 zero = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)};
         if constexpr (has_diffuse(S)) {
             store(a.diffuse, p, zero);
-            store(a.fast_diffuse, p, Float(0.f));
+            if (a.fast_diffuse.present()) store(a.fast_diffuse, p, Float(0.f));
+            if (a.responsive_diffuse.present()) store(a.responsive_diffuse, p, zero);
             store(a.frames_diffuse, p, Int(0));
-            store(a.footprint_diffuse, p, Int(0));
+            if (a.footprint_diffuse.present()) store(a.footprint_diffuse, p, Int(0));
             if (a.past_diffuse.present()) store(a.past_diffuse, p, Int(no_past));
         }
         if constexpr (has_specular(S)) {
             store(a.specular, p, zero);
-            store(a.fast_specular, p, Float(0.f));
+            if (a.fast_specular.present()) store(a.fast_specular, p, Float(0.f));
+            if (a.responsive_specular.present()) store(a.responsive_specular, p, zero);
             store(a.frames_specular, p, Int(0));
             store(a.tracking_out, p, Float(0.f));
-            store(a.footprint_specular, p, Int(0));
+            if (a.footprint_specular.present()) store(a.footprint_specular, p, Int(0));
             if (a.past_specular.present()) store(a.past_specular, p, Int(no_past));
-            store(a.offset_specular, p, Int(0));
+            if (a.offset_specular.present()) store(a.offset_specular, p, Int(0));
+            if (a.trust_specular.present()) store(a.trust_specular, p, Int(0));
         }
-    }
-
-    DN_FN static Float disocclusion_threshold(const Args& a, const FrameConstants& frame, const Pixel& p, const Point& pt, Float parallax_max) {
-        const Float base(frame.disocclusion_threshold), alternate(frame.disocclusion_threshold_alternate);
-        Float share = select(pt.strand, sat(Float(0.5f) * pt.pixel / Float(frame.strand_thickness + 1e-6f)), Float(0.f));
-        if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
-        const Float threshold = mix(base, alternate, share);
-        return select(pt.strand, mix(Float(0.25f), threshold, smooth_step(parallax_max)), threshold);
     }
 
     // The 4x4 texels around the previous position without the corners: one group of three for each bilinear tap. A tap is valid if its
@@ -226,13 +227,12 @@ template <Signals S> struct TemporalAccumulation {
         Float4 history = clamp_gamut(fetch_history(frame, spec ? a.history_specular : a.history_diffuse, f, uv));
         Float weight[4];
         for (int k = 0; k < 4; k++) weight[k] = f.valid[k] * f.taps.weight[k];
-        const Float fast_history = max(fetch_weighted(spec ? a.history_fast_specular : a.history_fast_diffuse, f.taps, weight), Float(0.f));
 
         const Mask fresh = frames <= Float(0.f);
         const Float speed = Float(1.f) / (Float(1.f) + frames);
         // Hit distances average at most about half as long: they steer the filter and should not lag.
         const Float spread = spec ? lobe_spread_quarter(pt.roughness) : Float(1.f);
-        const Float distance_speed = max(speed, Float(1.f) / (Float(1.f) + Float(0.5f * a.max_frames) * spread));
+        const Float distance_speed = max(speed, Float(1.f) / (Float(1.f) + Float(0.5f * a.max_frames[int(L)]) * spread));
         const Mask known = current.w >= Float(0.f);
 
         const auto& past = spec ? a.past_specular : a.past_diffuse;
@@ -251,16 +251,31 @@ template <Signals S> struct TemporalAccumulation {
         result = with_luma(result, luma);
         result.w = w;
 
-        Float fast_frames(a.max_fast_frames);
-        if (spec) fast_frames = select(pt.strand, max(fast_frames, Float(a.max_frames * 0.2f)), fast_frames);
+        Float fast_frames(a.max_fast_frames[int(L)]);
+        if (spec) fast_frames = select(pt.strand, max(fast_frames, Float(a.max_frames[int(L)] * 0.2f)), fast_frames);
         Float fast_speed = Float(1.f) / (Float(1.f) + min(frames, fast_frames));
         if (spec) fast_speed = max(Float(1.f) - confidence, fast_speed);
-        Float fast = select(fresh, current.x, mix(fast_history, current.x, fast_speed));
-        fast = mix(fast, min(fast, history.x * Float(4.f) * limit_scale), limiter);
+        const Float fast_limit = history.x * Float(4.f) * limit_scale;
+        const Int word = random_word(frame, p, spec ? 13 : 12);
+        if (const auto& out = spec ? a.fast_specular : a.fast_diffuse; out.present()) {
+            const Float fast_history = max(fetch_weighted(spec ? a.history_fast_specular : a.history_fast_diffuse, f.taps, weight), Float(0.f));
+            Float fast = select(fresh, current.x, mix(fast_history, current.x, fast_speed));
+            fast = mix(fast, min(fast, fast_limit), limiter);
+            store(out, p, dither_to_half(zero_where(!pt.surface, fast), word & Int(0x1fff)));
+        }
+        if (const auto& out = spec ? a.responsive_specular : a.responsive_diffuse; out.present()) {
+            const Float4 past_fast = fetch_weighted(spec ? a.history_responsive_specular : a.history_responsive_diffuse, f.taps, weight);
+            Float4 fast = select(fresh, current, mix(past_fast, current, fast_speed));
+            fast = with_luma(fast, mix(fast.x, min(fast.x, fast_limit), limiter));
+            // Welford's update of the variance: no difference of large numbers, and no square that fp16 could not hold is stored. A new history
+            // has none; what it means by that, its length tells.
+            const Float step = current.x - history.x;
+            fast.w = select(fresh, Float(0.f), sqrt((Float(1.f) - speed) * (square(past_fast.w) + speed * square(step))));
+            store(out, p, dither_to_half(zero_where(!pt.surface, fast), word));
+        }
 
         result = dither_to_half(zero_where(!pt.surface, result), random_word(frame, p, spec ? 11 : 10));
         store(signal, p, result);
-        store(spec ? a.fast_specular : a.fast_diffuse, p, dither_to_half(zero_where(!pt.surface, fast), random_word(frame, p, spec ? 13 : 12) & Int(0x1fff)));
         store(spec ? a.frames_specular : a.frames_diffuse, p, select(pt.surface, encode_frames(stored), Int(0)));
     }
 
@@ -270,6 +285,7 @@ template <Signals S> struct TemporalAccumulation {
                                Float parallax1, Float parallax_max, Float parallax_min, const Footprint& surface, Float quality, Float turned, Float3 surface_past_normal) {
         const Float3 delta = to_vec(frame.camera_delta);
         const Float3 object_step = motion.world - pt.world;
+        const float max_frames = a.max_frames[int(Lobe::specular)];
         const Float h = nearest_tracking(tile) * Float(frame.units_per_metre);
         const Mask attached = Mask(a.material.present() && frame.camera_attached_material >= 0) && pt.material == Int(frame.camera_attached_material);
 
@@ -327,8 +343,8 @@ template <Signals S> struct TemporalAccumulation {
         image_taps.cubic = cubic;
         past_normal = normalize(past_normal);
 
-        const Float frames_surface = trusted_length(a.prev_frames_specular, surface, quality, a.specular_confidence, frame, motion.uv, a.max_frames);
-        const Float frames_image = trusted_length(a.prev_frames_specular, image_taps, sqrt(sat(coverage(image_taps))), a.specular_confidence, frame, uv, a.max_frames);
+        const Float frames_surface = trusted_length(a.prev_frames_specular, surface, quality, a.specular_confidence, frame, motion.uv, max_frames);
+        const Float frames_image = trusted_length(a.prev_frames_specular, image_taps, sqrt(sat(coverage(image_taps))), a.specular_confidence, frame, uv, max_frames);
 
         // ---- confidence in virtual motion
         const Float lobe_fraction = Float(0.75f) / (Float(1.f) + frames_image);
@@ -380,17 +396,17 @@ template <Signals S> struct TemporalAccumulation {
 
         // ---- limits of both lengths
         const Float n_dot_n_surface = dot(surface_past_normal, pt.n_average);
-        Float limit_surface(a.max_frames), limit_image(a.max_frames);
+        Float limit_surface(max_frames), limit_image(max_frames);
         if (a.responsive_roughness > 0.f) {
             const Float responsive = smooth_step(max(roughness, Float(1e-3f)) * Float(1.f / (a.responsive_roughness > 1e-3f ? a.responsive_roughness : 1e-3f)));
             const Float spread = lobe_spread_quarter(roughness), exponent = mix(Float(32.f), Float(1.f), spread) * (Float(1.f) - responsive);
-            const Float most = Float(a.max_frames) * mix(spread, Float(1.f), responsive), least(a.responsive_min_frames);
+            const Float most = Float(max_frames) * mix(spread, Float(1.f), responsive), least(a.responsive_min_frames);
             limit_surface = max(most * pow(max(sat(n_dot_n_surface), Float(1e-6f)), exponent), least);
             limit_image = max(most * pow(max(sat(n_dot_n_image), Float(1e-6f)), exponent), least);
         }
-        const Float trusted_image = min(frames_image, Float(a.max_frames) * conf_image);
+        const Float trusted_image = min(frames_image, Float(max_frames) * conf_image);
         // Where both lead to the same place, either's word is enough.
-        const Float trusted_surface = max(min(frames_surface, Float(a.max_frames) * conf_surface), trusted_image * sat(Float(1.f) - divergence));
+        const Float trusted_surface = max(min(frames_surface, Float(max_frames) * conf_surface), trusted_image * sat(Float(1.f) - divergence));
         const Float n_surface = min(trusted_surface, limit_surface), n_image = min(trusted_image, limit_image);
 
         // ---- choice
@@ -406,9 +422,12 @@ template <Signals S> struct TemporalAccumulation {
         // The length that is remembered ignores responsiveness down to where a history would be rebuilt.
         const Float fix(a.fix_frames);
         const Float stored = mix(min(trusted_surface, max(limit_surface, fix)), min(trusted_image, max(limit_image, fix)), share);
-        blend<Lobe::specular>(a, frame, p, pt, chosen, history_uv, mix(n_surface, n_image, share), stored, mix(conf_surface, conf_image, share));
+        const Float trust = mix(conf_surface, conf_image, share);
+        blend<Lobe::specular>(a, frame, p, pt, chosen, history_uv, mix(n_surface, n_image, share), stored, trust);
+        if (a.trust_specular.present()) store(a.trust_specular, p, to_int(sat(trust) * Float(255.f) + Float(0.5f)));
         store(a.tracking_out, p, select(pt.surface, h * Float(1.f / frame.units_per_metre), Float(0.f)));
-        store(a.footprint_specular, p, encode_footprint(chosen));
+        if (a.footprint_specular.present()) store(a.footprint_specular, p, encode_footprint(chosen));
+        if (!a.offset_specular.present()) return;
         const Float2 offset = to_pixels(frame, history_uv - pt.uv);
         store(a.offset_specular, p,
               float_to_half(clamp(offset.x, Float(-60000.f), Float(60000.f))) | shift_left(float_to_half(clamp(offset.y, Float(-60000.f), Float(60000.f))), 16));

@@ -9,10 +9,11 @@ struct RelightApplyArgs {
     Image<R8U> changed;        // in
     Image<R16U> past;          // in
     Image<RGBA16F> signal;     // in and out: history and new sample, blended by 1 / (1 + length)
-    Image<R16F> fast;          // in and out: the same of a short history's luma
+    Image<R16F> fast;          // in and out, may be absent: the same of a short history's luma
+    Image<RGBA16F> responsive;  // in and out, may be absent: of a short history's colour; the samples' standard deviation
     Image<R8U> frames;         // in and out: history length
     float max_fast_frames = 0;
-    template <class V> void io(V& v) { v.in(gain), v.in(add), v.in(changed), v.in(past), v.inout(signal), v.inout(fast), v.inout(frames); }
+    template <class V> void io(V& v) { v.in(gain), v.in(add), v.in(changed), v.in(past), v.inout(signal), v.inout(fast), v.inout(responsive), v.inout(frames); }
 };
 }  // namespace denoise
 
@@ -25,7 +26,7 @@ struct RelightApply {
         if (!light_changed(a.changed, p)) return;
         const Relight r = relight_at(a.gain, a.add, p);
         const Float4 blended = fetch(a.signal, p);
-        const Float one(1.f), tiny(1e-6f), zero(0.f), frames = decode_frames(fetch(a.frames, p)), fast = fetch(a.fast, p);
+        const Float one(1.f), tiny(1e-6f), zero(0.f), frames = decode_frames(fetch(a.frames, p));
         const Int past = fetch(a.past, p);
         const Float history = select(past == Int(no_past), zero, light_luma(past));
 
@@ -37,8 +38,18 @@ struct RelightApply {
         store(a.signal, p, dither_to_half(Float4{result.x, result.y, result.z, blended.w}, random_word(frame, p, 16)));
 
         const Float fast_share = one - one / (one + min(frames, Float(a.max_fast_frames)));
-        const Float fast_lit = relit(fast, gain, fast_share, fast_share * history / max(fast, tiny) / expected(gain, fast_share));
-        store(a.fast, p, dither_to_half(fast_lit + luma_of(r.add) * fast_share, random_word(frame, p, 17) & Int(0x1fff)));
+        if (a.fast.present()) {
+            const Float fast = fetch(a.fast, p), fast_lit = relit(fast, gain, fast_share, fast_share * history / max(fast, tiny) / expected(gain, fast_share));
+            store(a.fast, p, dither_to_half(fast_lit + luma_of(r.add) * fast_share, random_word(frame, p, 17) & Int(0x1fff)));
+        }
+        if (a.responsive.present()) {
+            const Float4 fast = fetch(a.responsive, p);
+            const Float3 f = ycocg_to_rgb({fast.x, fast.y, fast.z});
+            const Float shown = fast_share * history / max(fast.x, tiny) / expected(gain, fast_share);
+            const Float3 fast_lit = rgb_to_ycocg(Float3{relit(f.x, r.gain.x, fast_share, shown), relit(f.y, r.gain.y, fast_share, shown), relit(f.z, r.gain.z, fast_share, shown)} +
+                                                 r.add * fast_share);
+            store(a.responsive, p, dither_to_half(Float4{fast_lit.x, fast_lit.y, fast_lit.z, fast.w * gain}, random_word(frame, p, 17)));
+        }
 
         // Where the light moved, its pattern did, too: the history keeps half of its length for a factor of e.
         const Float moved = abs(log2(max(result.x, tiny) / max(blended.x, tiny))) * Float(0.69314718f);

@@ -210,15 +210,10 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
     DN_FN static Past find_past(const Args& a, const FrameConstants& frame, const Pixel& p, Float3 point, Mask surface) {
         const Float2 uv = {p.center_x() * Float(frame.inv_width), p.center_y() * Float(frame.inv_height)};
         const SurfaceMotion motion = surface_motion(frame, a.motion, p, uv, rotate_back(frame.world_to_view, point), point.z);
-        const Float pixel = pixel_world_size(frame, point.z);
-        Float share(0.f);
-        if (a.material.present() && frame.strand_material >= 0)
-            share = select(fetch(a.material, p) == Int(frame.strand_material), sat(Float(0.5f) * pixel / Float(frame.strand_thickness + 1e-6f)), share);
-        if (a.threshold_mix.present()) share = sat(read(a.threshold_mix, p));
-        const Float threshold = mix(Float(frame.disocclusion_threshold), Float(frame.disocclusion_threshold_alternate), share);
+        const Mask strand = Mask(a.material.present() && frame.strand_material >= 0) && (a.material.present() ? fetch(a.material, p) : Int(0)) == Int(frame.strand_material);
         Past past;
         past.world = motion.world;
-        past.slack = threshold * frustum_span(frame, point.z);
+        past.slack = disocclusion_threshold(frame, a.threshold_mix, p, strand, pixel_world_size(frame, point.z)) * frustum_span(frame, point.z);
         past.most_frames = Float(max_history_frames);
         past.remembered = surface && Mask(frame.history_valid != 0);
         place(frame, past, to_pixels(frame, motion.uv), motion.view_z);
@@ -228,8 +223,8 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
         past.px = {clamp(px.x, Float(-4.f), Float(float(frame.width + 4))), clamp(px.y, Float(-4.f), Float(float(frame.height + 4)))};
         past.view_z = view_z;
         past.taps = bilinear_at(past.px.x, past.px.y);
-        cubic_weights(past.px.x - Float(0.5f) - floor(past.px.x - Float(0.5f)), past.cubic_x);
-        cubic_weights(past.px.y - Float(0.5f) - floor(past.px.y - Float(0.5f)), past.cubic_y);
+        catmull_rom(past.px.x - Float(0.5f) - floor(past.px.x - Float(0.5f)), past.cubic_x);
+        catmull_rom(past.px.y - Float(0.5f) - floor(past.px.y - Float(0.5f)), past.cubic_y);
         past.depth = depth_code(view_z);
         past.tolerance = min(past.slack / max(view_z, Float(1e-6f)), Float(1.f)) * Float(1.44269504f * depth_codes_per_octave) + Float(0.5f);
     }
@@ -289,13 +284,6 @@ template <int Lights, bool Tinted> struct EstimatePenumbra {
                 weight = weight + w;
             }
         return select(weight > Float(0.5f), sum / max(weight, Float(0.5f)), Float(1.f));
-    }
-    DN_FN static void cubic_weights(Float f, Float w[4]) {  // Catmull-Rom
-        const Float half(0.5f), one(1.f);
-        w[0] = f * (f * (one - half * f) - half);
-        w[1] = f * f * (Float(1.5f) * f - Float(2.5f)) + one;
-        w[2] = f * (f * (Float(2.f) - Float(1.5f) * f) + half);
-        w[3] = f * f * (half * f - half);
     }
     DN_FN static Mask shows(const FrameConstants& frame, const Past& past, Int word, int dx, int dy) {
         const Int x = past.taps.at.x + Int(dx), y = past.taps.at.y + Int(dy);

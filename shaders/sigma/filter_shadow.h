@@ -268,7 +268,7 @@ template <int Lights, bool Tinted> struct FilterShadow {
         const Int word = fetch(a.past[k], p);
         // Where the filter gathers many rays, its own result tells more: a wide penumbra that moves changes by less than the noise of a ray.
         const Float then = past_visibility(word), doubt = max(then * (one - then), visible * (one - visible)) * leftover + Float(0.02f * 0.02f);
-        const Float moved = max(square(visible - then) / (doubt * Float(6.f * frame.frame_rate_scale)) - one, zero) * linear_step(1.5f, 4.f, width);
+        const Float moved = max(square(visible - then) / (doubt * Float(6.f)) - one, zero) * linear_step(1.5f, 4.f, width);
         keep = keep * rcp(one + moved + square(moved));
         const Float length = past_frames(word) * keep, speed = one / (one + length);
         visible = sat(mix(then, visible, speed));
