@@ -50,6 +50,12 @@ class Result:
     shadow_history_length: Any = None  # at most max_stabilized_frames
     diffuse_hit_distance: Any = None  # (H, W) world units, denoised
     specular_hit_distance: Any = None
+    diffuse_confidence: Any = (
+        None  # (H, W) 0 to 1, of the history: the caller's, or what re-lighting makes of it if less
+    )
+    specular_confidence: Any = None
+    diffuse_gain: Any = None  # (H, W, 3) factor by which re-lighting moved the history's light in this frame
+    specular_gain: Any = None
     diffuse_variance: Any = None  # (H, W), float32: estimate of the squared error of the luma R/4 + G/2 + B/4
     specular_variance: Any = None
     mean: Any = None  # (H, W, C), for one channel (H, W): of the signal of a Reference
@@ -338,7 +344,7 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
                 slots = []
                 for index, key in enumerate([f".{key}" for key in frame.lights()] if of_light else [""]):
                     dtype = dtype or given[primary + key].dtype
-                    coloured = not output and (not of_light or f"translucency{key}" in given)
+                    coloured = output == "gain" or (not output and (not of_light or f"translucency{key}" in given))
                     kind = arrays.FLOAT32 if output == "variance" else dtype
                     slots.append(_Slot(name, name + key, (*size, 3) if coloured else size, kind, index))
                 found[name] = tuple(slots) if of_light and not isinstance(frame.light, Light) else slots[0]
@@ -354,12 +360,12 @@ class Reblur(FamilyDenoiser[ReblurSettings]):
     itself, not with its neighbours; surfaces that turn shorten their history; reflections in moving and spinning mirrors
     are followed; samples without a hit distance count with the mean weight of the others; limits allow for sparse noise.
 
-    Outputs: "history_length" and "hit_distance". Its arguments are explained at `__init__`.
+    Outputs: "history_length", "hit_distance", "confidence" and "gain". Its arguments are explained at `__init__`.
     """
 
     FAMILY = "reblur"
     SIGNALS = ("diffuse", "specular")
-    OUTPUTS = ("history_length", "hit_distance")
+    OUTPUTS = ("history_length", "hit_distance", "confidence", "gain")
     _settings_type = ReblurSettings
 
 
@@ -367,12 +373,13 @@ class Relax(FamilyDenoiser[RelaxSettings]):
     """ReLAX: diffuse and specular radiance, accumulated as it is and filtered afterwards by as much as its variance asks
     for: keeps the detail of lighting, and shows changes at once. Each signal alone or both together, called like Reblur.
 
-    Outputs: "history_length", "hit_distance" and "variance". Its arguments are explained at `__init__`.
+    Outputs: "history_length", "hit_distance", "confidence", "gain" and "variance". Its arguments are explained at
+    `__init__`.
     """
 
     FAMILY = "relax"
     SIGNALS = ("diffuse", "specular")
-    OUTPUTS = ("history_length", "hit_distance", "variance")
+    OUTPUTS = ("history_length", "hit_distance", "confidence", "gain", "variance")
     _settings_type = RelaxSettings
 
 
@@ -660,7 +667,7 @@ def _output_names(outputs: Sequence[str], known: Sequence[str]) -> tuple[str, ..
         raise TypeError(f"outputs: expected a sequence of names, got {outputs!r}")
     for name in outputs:
         if name not in known:
-            expected = " and ".join(map(repr, known))
+            expected = ", ".join(map(repr, known))
             raise ValueError(f"outputs: expected {expected}, got {name!r}{did_you_mean(str(name), known)}")
     return tuple(dict.fromkeys(outputs))
 

@@ -18,6 +18,7 @@
 #include "relight/gain.h"
 #include "relight/measure.h"
 #include "relight/reduce.h"
+#include "relight/views.h"
 #include "sigma/classify_shadow.h"
 #include "sigma/estimate_penumbra.h"
 #include "sigma/filter_shadow.h"
@@ -36,6 +37,7 @@
     PASS(relight_reduce,           RelightReduceArgs,          RelightReduce)                                                             \
     PASS(relight_gain,             RelightGainArgs,            RelightGain)                                                               \
     PASS(relight_apply,            RelightApplyArgs,           RelightApply)                                                              \
+    PASS(relight_views,            RelightViewsArgs,           RelightViews)                                                              \
     PASS(history_fix,              HistoryFixArgs,             HistoryFix<Lobe::diffuse>, HistoryFix<Lobe::specular>)                     \
     PASS(blur,                     SpatialFilterArgs,          Blur<Lobe::diffuse>, Blur<Lobe::specular>)                                 \
     PASS(post_blur,                SpatialFilterArgs,          PostBlur<Lobe::diffuse>, PostBlur<Lobe::specular>)                         \

@@ -357,7 +357,7 @@ WRONG_DENOISERS = {
     "outputs": (
         {"outputs": ["history_lenght"]},
         ValueError,
-        "outputs: expected 'history_length' and 'hit_distance', got 'history_lenght' (did you mean 'history_length'?)",
+        "outputs: expected 'history_length', 'hit_distance', 'confidence', 'gain', got 'history_lenght' (did you mean 'history_length'?)",
     ),
     "outputs as text": ({"outputs": "hit_distance"}, TypeError, "outputs: expected a sequence of names"),
     "unknown keyword": ({"devcie": "cpu"}, TypeError, "devcie"),
@@ -457,7 +457,9 @@ def test_a_result_holds_what_was_asked_for() -> None:
             assert array is None
             continue
         assert array.dtype == F32
-        assert array.shape == ((HEIGHT, WIDTH, 3) if field.name in ("diffuse", "specular") else (HEIGHT, WIDTH))
+        assert array.shape == (
+            (HEIGHT, WIDTH, 3) if field.name.endswith(("diffuse", "specular", "gain")) else (HEIGHT, WIDTH)
+        )
         assert np.isfinite(array).all()
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.diffuse = None

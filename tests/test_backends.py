@@ -16,7 +16,6 @@ from conftest import BACKENDS
 import denoise as dn
 
 WIDTH, HEIGHT, FRAMES = 83, 45, 5  # odd: tiles, lanes and blocks all end in the middle of something
-OUTPUTS = ("history_length", "hit_distance")
 RELAX = dn.RelaxSettings(
     hit_distance_reconstruction="3x3",
     strand_material=2,
@@ -47,7 +46,7 @@ def make(case: str, backend: str) -> Any:
     if case in RELAXED:
         every = dn.Relax.OUTPUTS
         return dn.Relax(WIDTH, HEIGHT, device=f"cpu:{backend}", settings=RELAX, outputs=every)
-    return dn.Reblur(WIDTH, HEIGHT, device=f"cpu:{backend}", settings=SETTINGS, outputs=OUTPUTS)
+    return dn.Reblur(WIDTH, HEIGHT, device=f"cpu:{backend}", settings=SETTINGS, outputs=dn.Reblur.OUTPUTS)
 
 
 def frame(index: int, case: str) -> dict[str, Any]:
@@ -104,7 +103,7 @@ def test_every_pass_is_compared() -> None:
         *(
             f"out.{lobe}{output}"
             for lobe in LOBES["both"]
-            for output in ("", "_history_length", "_hit_distance", "_variance")
+            for output in ("", *(f"_{name}" for name in dn.Relax.OUTPUTS))
         ),
         *(f"out.shadow{output}.{key}" for key in ("sun", "lamp", "glass") for output in ("", "_history_length")),
         *(f"out.{output}" for output in ("mean", *dn.Reference.OUTPUTS)),

@@ -191,13 +191,43 @@ def test_the_smaller_confidence_wins(lobe: str) -> None:
         return float(getattr(result, f"{lobe}_history_length").mean())
 
     given, found = length(0.2, 0.1, False), length(0.2, None, True)
-    assert length(0.2, 0.1, True) <= min(given, found) + 0.5
+    assert length(0.2, 0.1, True) == pytest.approx(min(given, found), abs=0.5)
+    assert length(0.2, 0.6, True) == pytest.approx(found, abs=0.5)
     assert length(0.2, 1.0, True) == pytest.approx(found, abs=0.5)
     assert length(1.0, 0.1, True) == pytest.approx(length(1.0, 0.1, False), abs=0.5)
     without = list(lit([1.0] * SETTLED + [0.2]))
     without[-1][f"{lobe}_confidence"] = np.zeros(SHAPE, np.float32)
     on, off = (luma(getattr(scenes.last(without, dn.ReblurSettings(relight=r)), lobe)) for r in (True, False))
     assert on.mean() == pytest.approx(off.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("family", [dn.Reblur, dn.Relax])
+@both_lobes
+def test_what_was_found_is_told(family: type[dn.Reblur] | type[dn.Relax], lobe: str) -> None:
+    """The gain of each channel, and a confidence: the caller's where that is less."""
+
+    def told(light: Any, confidence: float | None = None, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+        frames = list(lit([np.ones(3)] * SETTLED + [light], "uniform"))
+        if confidence is not None:
+            frames[-1][f"{lobe}_confidence"] = np.full(SHAPE, confidence, np.float32)
+        kept = dn.ReblurSettings(**settings) if family is dn.Reblur else dn.RelaxSettings(**settings)
+        denoiser = family(WIDTH, HEIGHT, settings=kept, outputs=("gain", "confidence"))
+        for frame in frames:
+            result = denoiser(**frame)
+        return getattr(result, f"{lobe}_gain"), getattr(result, f"{lobe}_confidence")
+
+    light = np.array([0.5, 0.25, 0.125])
+    gain, confidence = told(light)
+    np.testing.assert_allclose(gain.mean((0, 1)), light, rtol=0.1)
+    luma_after = light @ [0.25, 0.5, 0.25]
+    assert confidence.mean() == pytest.approx(1 / (1 - np.log(luma_after)), abs=0.02)
+    np.testing.assert_array_equal(told(light, 0.25)[1], np.float32(0.25))
+    gain, confidence = told(np.ones(3))
+    np.testing.assert_allclose(gain, 1, atol=0.02)
+    np.testing.assert_allclose(confidence, 1, atol=0.02)
+    gain, confidence = told(light, 0.75, relight=False)
+    np.testing.assert_array_equal(gain, 1)
+    np.testing.assert_array_equal(confidence, np.float32(0.75))
 
 
 def test_a_cut_without_reset_and_a_reset() -> None:

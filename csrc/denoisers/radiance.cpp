@@ -139,19 +139,29 @@ std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& f, const st
                                                                 .min_material = std::min(how.min_material[0], how.min_material[1]),
                                                                 .min_material_specular = how.min_material[1]});
 
-    if (how.relight)
-        for (const LobePage& page : lobes) {
-            LobeImages& i = images[int(page.lobe)];
+    for (const LobePage& page : lobes) {
+        LobeImages& i = images[int(page.lobe)];
+        const Array confidence = g.input(page.with("_confidence")), confidence_out = g.output(page.with("_confidence")), gain_out = g.output(page.with("_gain"));
+        if (how.relight)
             i.light = relight(g, page.name,
                               {.samples = i.sample,
                                .past = i.past,
+                               .confidence = confidence,
                                .signal = i.signal,
                                .fast = i.fast,
                                .responsive = i.responsive,
                                .frames = i.frames.current,
                                .max_fast_frames = float(how.max_fast_frames[int(page.lobe)])},
                               how.relight_proof);
-        }
+        if (confidence_out.present() || gain_out.present())
+            g.run<Pass::relight_views>(page.label(), {.guide = guide,
+                                                      .gain = i.light.gain,
+                                                      .add = i.light.add,
+                                                      .past = how.relight ? i.past : Image<R16U>{},
+                                                      .confidence = confidence,
+                                                      .confidence_out = confidence_out,
+                                                      .gain_out = gain_out});
+    }
     return images;
 }
 

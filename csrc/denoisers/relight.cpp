@@ -45,6 +45,7 @@ LightChange relight(Graph& g, const char* name, const Relit& s, float proof) {
                                        .add = change.add,
                                        .changed = change.changed,
                                        .past = s.past,
+                                       .confidence = s.confidence,
                                        .signal = s.signal,
                                        .fast = s.fast,
                                        .responsive = s.responsive,

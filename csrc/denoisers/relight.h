@@ -9,6 +9,7 @@ namespace denoise {
 struct Relit {
     Image<R16U> samples;     // this frame's, not filtered, by encode_light()
     Image<R16U> past;        // what accumulation found, likewise
+    Array confidence;        // the caller's, may be absent
     Image<RGBA16F> signal;   // the two blended: changed in place
     Image<R16F> fast;        // changed in place; of these two, one is absent
     Image<RGBA16F> responsive;

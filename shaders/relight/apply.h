@@ -8,12 +8,13 @@ struct RelightApplyArgs {
     Image<RGBA16F> gain, add;  // in: of the finest level
     Image<R8U> changed;        // in
     Image<R16U> past;          // in
+    Array confidence;          // in, may be absent: the caller's, by which accumulation has already shortened the history
     Image<RGBA16F> signal;     // in and out: history and new sample, blended by 1 / (1 + length)
     Image<R16F> fast;          // in and out, may be absent: the same of a short history's luma
     Image<RGBA16F> responsive;  // in and out, may be absent: of a short history's colour; the samples' standard deviation
     Image<R8U> frames;         // in and out: history length
     float max_fast_frames = 0;
-    template <class V> void io(V& v) { v.in(gain), v.in(add), v.in(changed), v.in(past), v.inout(signal), v.inout(fast), v.inout(responsive), v.inout(frames); }
+    template <class V> void io(V& v) { v.in(gain), v.in(add), v.in(changed), v.in(past), v.in(confidence), v.inout(signal), v.inout(fast), v.inout(responsive), v.inout(frames); }
 };
 }  // namespace denoise
 
@@ -51,9 +52,11 @@ struct RelightApply {
             store(a.responsive, p, dither_to_half(Float4{fast_lit.x, fast_lit.y, fast_lit.z, fast.w * gain}, random_word(frame, p, 17)));
         }
 
-        // Where the light moved, its pattern did, too: the history keeps half of its length for a factor of e.
-        const Float moved = abs(log2(max(result.x, tiny) / max(blended.x, tiny))) * Float(0.69314718f);
-        store(a.frames, p, encode_frames(frames / (one + moved)));
+        // Of this doubt and the caller's, the greater one counts.
+        const Mask known = !(past == Int(no_past));
+        const Float kept = select(known, confidence_in(r, ycocg_to_rgb(decode_light(select(known, past, Int(0))))), one);
+        const Float given = a.confidence.present() ? max(sat(read(a.confidence, p)), tiny) : one;
+        store(a.frames, p, encode_frames(frames * min(kept / given, one)));
     }
 
    private:
