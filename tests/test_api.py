@@ -357,7 +357,8 @@ WRONG_DENOISERS = {
     "outputs": (
         {"outputs": ["history_lenght"]},
         ValueError,
-        "outputs: expected 'history_length', 'hit_distance', 'confidence', 'gain', got 'history_lenght' (did you mean 'history_length'?)",
+        "outputs: expected 'history_length', 'hit_distance', 'confidence', 'gain', got 'history_lenght' "
+        "(did you mean 'history_length'?)",
     ),
     "outputs as text": ({"outputs": "hit_distance"}, TypeError, "outputs: expected a sequence of names"),
     "unknown keyword": ({"devcie": "cpu"}, TypeError, "devcie"),
