@@ -172,11 +172,11 @@ def test_a_pattern_is_no_change(lobe: str) -> None:
 
 @both_lobes
 def test_the_history_gets_shorter_where_the_light_moved(lobe: str) -> None:
-    """By half for a factor of e; where it did not move, not at all."""
+    """By half for a factor of 2; where it did not move, not at all."""
     right_dark = np.where(np.arange(WIDTH) < WIDTH // 2, 1.0, 0.2)[None, :, None]
     on, off = (getattr(after(1.0, right_dark, relight=r), f"{lobe}_history_length") for r in (True, False))
     assert on[:, : WIDTH // 2 - 24].mean() > 0.95 * off[:, : WIDTH // 2 - 24].mean()
-    assert on[:, WIDTH // 2 + 24 :].mean() == pytest.approx(SETTLED / (1 + np.log(5)), abs=1)
+    assert on[:, WIDTH // 2 + 24 :].mean() == pytest.approx(SETTLED / (1 + np.log2(5)), abs=1)
 
 
 @both_lobes
@@ -220,7 +220,7 @@ def test_what_was_found_is_told(family: type[dn.Reblur] | type[dn.Relax], lobe: 
     gain, confidence = told(light)
     np.testing.assert_allclose(gain.mean((0, 1)), light, rtol=0.1)
     luma_after = light @ [0.25, 0.5, 0.25]
-    assert confidence.mean() == pytest.approx(1 / (1 - np.log(luma_after)), abs=0.02)
+    assert confidence.mean() == pytest.approx(1 / (1 - np.log2(luma_after)), abs=0.02)
     np.testing.assert_array_equal(told(light, 0.25)[1], np.float32(0.25))
     gain, confidence = told(np.ones(3))
     np.testing.assert_allclose(gain, 1, atol=0.02)
