@@ -123,7 +123,7 @@ def curve(brightness: Mapping[str, list[float]], size: tuple[int, int] = (720, 3
     titles = {"samples": "samples (the truth, but noisy)", "off": "re-lighting off", "on": "re-lighting on"}
     scale = 2  # drawn large and reduced: lines get smooth
     width, height = (scale * extent for extent in size)
-    left, top, right, bottom = 40 * scale, 12 * scale, width - 12 * scale, height - 28 * scale
+    left, top, right, bottom = 40 * scale, 28 * scale, width - 12 * scale, height - 28 * scale
     highest = 1.1 * max(max(values) for values in brightness.values()) or 1.0
     count = len(brightness["on"])
     picture = Picture.new("RGB", (width, height), "white")
@@ -139,12 +139,12 @@ def curve(brightness: Mapping[str, list[float]], size: tuple[int, int] = (720, 3
     for part in (0.0, 0.5, 1.0):
         value = part * highest / 1.1
         draw.text((left - 5 * scale, place(0, value)[1]), f"{value:.2g}", font=font, fill="black", anchor="rm")
-    for line, (method, colour) in enumerate(colours.items()):
+    for column, (method, colour) in enumerate(colours.items()):
         points = [place(index, value) for index, value in enumerate(brightness[method])]
         draw.line(points, fill=colour, width=2 * scale, joint="curve")
         for x, y in points:
             draw.ellipse((x - 3 * scale, y - 3 * scale, x + 3 * scale, y + 3 * scale), fill=colour)
-        draw.text((right, top + 14 * scale * line), titles[method], font=font, fill=colour, anchor="ra")
+        draw.text((left + 210 * scale * column, 6 * scale), titles[method], font=font, fill=colour)
     return picture.resize(size, Picture.Resampling.LANCZOS)
 
 
