@@ -551,15 +551,15 @@ def dark(frame: int) -> View:
 
 def torch(frame: int) -> View:
     """A small light flies before the wall, and its pool of light with it."""
-    x = 2.2 * wave(frame, 48, -0.2)
-    spark = sphere((x, 1.5 + 0.3 * wave(frame, 20), -1.9), 0.09, Material("spark", emission=(36.0, 25.0, 12.0)))
+    place = 2.2 * wave(frame, 96, -0.15), 1.45 + 0.3 * wave(frame, 40), -1.6
+    spark = sphere(place, 0.13, Material("spark", emission=(24.0, 17.0, 8.0)))
     return _studio(_lit(DAYLIGHT, 0.1), _lit(WARM, 0.15), _lit(COOL, 0.15), spark)
 
 
 def edge(frame: int) -> View:
     """A board slides along the wall, in light from the side, and its shadow before it."""
     window = panel((2.96, 1.5, 1.3), (-1, 0, -0.4), (1.2, 1.4), Material("window", emission=(18.0, 16.0, 13.5)))
-    board = box((0.9 + 1.2 * wave(frame, 64), 1.3, -1.8), (0.5, 1.1, 0.04), BLACK)
+    board = box((1.1 + 1.2 * wave(frame, 96), 1.3, -1.5), (0.8, 1.3, 0.04), BLACK)
     return _studio(_lit(DAYLIGHT, 0.15), _lit(WARM, 0.1), _lit(COOL, 0.1), window, board)
 
 
