@@ -533,6 +533,11 @@ def _lit(color: Rgb, by: float) -> Rgb:
     return color[0] * by, color[1] * by, color[2] * by
 
 
+def _at(level: float) -> View:
+    """All lights by that factor."""
+    return _studio(_lit(DAYLIGHT, level), _lit(WARM, level), _lit(COOL, level))
+
+
 def lamps(frame: int) -> View:
     """The left globe goes out."""
     return _studio(_lit(DAYLIGHT, 0.2), _lit(WARM, frame < CHANGE))
@@ -546,7 +551,7 @@ def colour(frame: int) -> View:
 
 def dark(frame: int) -> View:
     """No light at all until the globes and the ceiling are switched on."""
-    return _studio(*(_lit(light, frame >= CHANGE) for light in (DAYLIGHT, WARM, COOL)))
+    return _at(frame >= CHANGE)
 
 
 def torch(frame: int) -> View:
@@ -577,8 +582,7 @@ def flicker(frame: int) -> View:
 
 def fade(frame: int) -> View:
     """All light halves every four frames."""
-    level = 0.5 ** (max(frame - CHANGE + 1, 0) / 4)
-    return _studio(*(_lit(light, level) for light in (DAYLIGHT, WARM, COOL)))
+    return _at(0.5 ** (max(frame - CHANGE + 1, 0) / 4))
 
 
 def cut(frame: int) -> View:
@@ -588,8 +592,7 @@ def cut(frame: int) -> View:
 
 def tenfold(frame: int) -> View:
     """All light is ten times as bright for some frames, as if the exposure had changed."""
-    level = 10.0 if SWITCHES[0] <= frame < SWITCHES[1] else 1.0
-    return _studio(*(_lit(light, level) for light in (DAYLIGHT, WARM, COOL)))
+    return _at(10 if SWITCHES[0] <= frame < SWITCHES[1] else 1)
 
 
 SCENES = {
