@@ -78,7 +78,13 @@ def measure(
                 path = pictures / f"{sequence.name}-{denoiser}-"
                 strip(sequence, outputs).save(f"{path}strip.webp", quality=85, method=6)
                 curve(brightness).save(f"{path}curve.png", optimize=True)
-    setup = {"denoisers": ",".join(denoisers), "size": list(size), "frames": frames, "device": device}
+    setup = {
+        "denoisers": ",".join(denoisers),
+        "size": list(size),
+        "frames": frames,
+        "samples": samples,
+        "device": device,
+    }
     return Report("relight", facts, setup, rows)
 
 
