@@ -39,6 +39,8 @@ TALLEST = 320  # pixels of a picture
 BAR = 34  # pixels of the two lines above a picture
 GAP = 6
 FONT = 12
+PAPER = (24, 24, 24)
+LEGEND = (200, 200, 200)
 
 # Colours at equal steps of a scale.
 GREY = np.array([[0, 0, 0], [1, 1, 1]])
@@ -54,7 +56,7 @@ HIDDEN: Colour = (0.2, 0.4, 0.9)
 _FAR = 65504.0  # a distance from here on is a miss, see frame.INPUTS
 _UNCOVERED = 0.05  # relative depth by which what hid a pixel in the previous frame was nearer
 _SLOPE = 0.05  # relative difference of depth between neighbours that is still one surface
-_GAIN_STOPS = 2.0  # of the scale of gains, to either side
+_GAIN_STOPS = 3.0  # of the scale of gains, to either side
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def lobe_views(shot: Shot, lobe: str, surface: Mask) -> list[View]:
     results = shot.results
     views = signal_views(lobe, shot.inputs[lobe], results[lobe], surface)
     if (name := f"{lobe}_hit_distance") in shot.inputs:
-        views.append(distance_view(f"{lobe} hit distance", shot.inputs[name], surface, (MISS, "miss"), "none"))
+        views.append(distance_view(f"{lobe} hit distance", shot.inputs[name], surface, "miss", "none"))
     if (name := f"{lobe}_hit_distance") in results:
         views.append(log_view(f"{lobe} hit distance, denoised", results[name], surface))
     if (name := f"{lobe}_history_length") in results:
@@ -159,9 +161,8 @@ def lobe_views(shot: Shot, lobe: str, surface: Mask) -> list[View]:
 
 def light_views(shot: Shot, key: str, surface: Mask) -> list[View]:
     """The views of a light."""
-    lit: Colour = (1, 0.95, 0.7)
     distance = shot.inputs[f"occluder_distance.{key}"]
-    views = [distance_view(f"occluder distance, {key}", distance, surface, (lit, "lit"), "faces away")]
+    views = [distance_view(f"occluder distance, {key}", distance, surface, "lit", "faces away")]
     if (name := f"translucency.{key}") in shot.inputs:
         views.append(View(f"translucency, {key}", _rgb(np.clip(_finite(shot.inputs[name]), 0, 1)), "linear, 0 to 1"))
     shadow = np.clip(shot.results[f"shadow.{key}"].astype(np.float64), 0, 1)
@@ -208,12 +209,12 @@ def log_view(
     return View(title, picture, f"{low:.3g}", scale_of(HEAT), f"{high:.3g}{unit}", tuple(named))
 
 
-def distance_view(title: str, distance: Array, surface: Mask, far: tuple[Colour, str], none: str) -> View:
-    """Lengths of rays; `far` is the colour and name of those that met nothing, `none` of what has no length."""
+def distance_view(title: str, distance: Array, surface: Mask, far: str, none: str) -> View:
+    """Lengths of rays; `far` is what those are called that met nothing, `none` those without a length."""
     d = np.asarray(distance, np.float64)
     missed = surface & ~(d < _FAR)  # NaN counts as lit
     return log_view(
-        title, np.where(missed, 0, d), surface, [(*far, missed), (NOTHING, none, surface & ~missed & (d <= 0))]
+        title, np.where(missed, 0, d), surface, [(MISS, far, missed), (NOTHING, none, surface & ~missed & (d <= 0))]
     )
 
 
@@ -223,10 +224,10 @@ def motion_view(shot: Shot, x: Array, y: Array, surface: Mask) -> View:
     dx, dy = (np.where(surface & np.isfinite(d), d, 0) for d in (x - columns, y - rows))
     longest = float(np.hypot(dx, dy).max())
     source = "from the cameras" if "motion" not in shot.inputs else "from world space" if shot.world_motion else ""
-    title = "motion to the previous frame" + (f", {source}" if source else "")
+    title = "motion" + (f", {source}" if source else "")
     wheel = np.linspace(-1, 1, 26)
     disc = directed(wheel[None], wheel[:, None], 1.0)
-    disc[np.hypot(wheel, wheel[:, None]) > 1] = 0
+    disc[np.hypot(wheel, wheel[:, None]) > 1] = PAPER[0] / 255
     picture = _marked(directed(dx, dy, longest), (SKY, ~surface))
     return View(title, picture, f"longest {longest:.3g} px", disc)
 
@@ -236,7 +237,7 @@ def error_view(shot: Shot, x: Array, y: Array, expected: Array, surface: Mask) -
 
     Black is right. Wide areas of another colour: motion has a wrong sign, scale or unit, or moving things have none. What
     lay behind something nearer counts as hidden, and is no error."""
-    title = "motion error: depth found / expected - 1"
+    title = "motion error"
     if shot.before is None:
         return View(title, _marked(np.zeros((*surface.shape, 3)), (NOTHING, surface)), "no previous frame")
     view_z, camera = shot.before
@@ -251,8 +252,9 @@ def error_view(shot: Shot, x: Array, y: Array, expected: Array, surface: Mask) -
     marks = [(OFF_SCREEN, "off-screen", off), (HIDDEN, "hidden", behind)]
     picture = _marked(picture, *((colour, where) for colour, _, where in marks), (SKY, ~surface))
     named = tuple((colour, f"{name} {_percent(where)}") for colour, name, where in marks)
-    typical = f", mean {np.minimum(error[judged], 1).mean():.2%}" if judged.any() else ""
-    return View(title.replace(" - 1", f" - 1{typical}"), picture, "0.1 %", scale_of(HEAT), "100 %", named)
+    if judged.any():
+        title += f": depth off by {100 * np.minimum(error[judged], 1).mean():.2f} % on average"
+    return View(title, picture, "0.1 %", scale_of(HEAT), "100 %", named)
 
 
 def material_view(material_id: Array, surface: Mask) -> View:
@@ -279,7 +281,10 @@ def signal_views(lobe: str, noisy: Array, denoised: Array, surface: Mask) -> lis
     noisy, denoised = _finite(noisy), _finite(denoised)
     exposure = auto_exposure(denoised, surface)
     pictures = {"noisy": noisy, "denoised": denoised}
-    return [View(f"{lobe}, {name}", tonemap(array, exposure), f"x {exposure:.3g}") for name, array in pictures.items()]
+    return [
+        View(f"{lobe}, {name}", tonemap(array, exposure), f"exposure {exposure:.3g}")
+        for name, array in pictures.items()
+    ]
 
 
 # Geometry
@@ -287,7 +292,7 @@ def signal_views(lobe: str, noisy: Array, denoised: Array, surface: Mask) -> lis
 
 def depth_of(view_z: Array, sky_distance: float) -> Array:
     """(H, W) float64, without sign; inf where there is sky."""
-    depth = np.abs(view_z.astype(np.float64).reshape(view_z.shape[:2]))
+    depth = np.abs(view_z.astype(np.float64))
     return np.where(depth < sky_distance, depth, np.inf)
 
 
@@ -309,7 +314,7 @@ def reproject(shot: Shot, depth: Array) -> tuple[Array, Array, Array]:
         if motion is not None and not shot.world_motion:
             x, y = columns + motion[..., 0], rows + motion[..., 1]
             if motion.shape[2] == 3:
-                expected = np.abs(shot.inputs["view_z"].astype(np.float64).reshape(depth.shape) + motion[..., 2])
+                expected = np.abs(shot.inputs["view_z"].astype(np.float64) + motion[..., 2])
     return x, y, expected
 
 
@@ -342,8 +347,8 @@ def projected(camera: Camera, world: Array, shape: tuple[int, ...]) -> tuple[Arr
 def looked_up(depth: Array, x: Array, y: Array, expected: Array, camera: Camera) -> tuple[Array, Mask]:
     """A previous depth at places in pixels, and where they are on screen.
 
-    Within a surface it is interpolated, which is exact on planes: 1 / depth is linear there. At edges it is that of the
-    four around which is nearest to what is expected."""
+    Within a surface it is interpolated, which is exact on planes: 1 / depth is linear there. At edges and on steep
+    slopes, it is that or one of the four around, whichever is nearest to what is expected."""
     height, width = depth.shape
     with np.errstate(invalid="ignore", divide="ignore"):
         on_screen = (x >= 0) & (x < width) & (y >= 0) & (y < height)  # False for nan
@@ -356,8 +361,10 @@ def looked_up(depth: Array, x: Array, y: Array, expected: Array, camera: Camera)
         weights = np.stack([a * b for b in (1 - down, down) for a in (1 - right, right)])
         perspective = _kind(camera)[0]
         mixed = 1 / (weights / taps).sum(0) if perspective else (weights * taps).sum(0)
-        misses = np.abs(taps / expected - 1)
-        closest = np.take_along_axis(taps, np.where(np.isnan(misses), np.inf, misses).argmin(0)[None], 0)[0]
+        found = np.concatenate([taps, mixed[None]])
+        misses = np.abs(found / expected - 1)
+        misses[:4][weights < 0.01] = np.inf
+        closest = np.take_along_axis(found, np.where(np.isnan(misses), np.inf, misses).argmin(0)[None], 0)[0]
         one_surface = taps.max(0) - taps.min(0) < _SLOPE * taps.min(0)
     return np.where(one_surface, mixed, closest), on_screen
 
@@ -388,7 +395,7 @@ def mapped(share: Array, colours: Array) -> Array:
 
 def scale_of(colours: Array) -> Array:
     """A picture of a scale."""
-    return np.repeat(mapped(np.linspace(0, 1, 48), colours)[None], 10, 0)
+    return np.repeat(mapped(np.linspace(0, 1, 40), colours)[None], 10, 0)
 
 
 def hue(turn: Array) -> Array:
@@ -433,7 +440,7 @@ def draw(rows: Sequence[Sequence[View]]) -> Array:
     size = picture_size(width, height)
     across = max(map(len, rows))
     step_x, step_y = CELL + GAP, BAR + size[1] + GAP
-    paper = Image.new("RGB", (GAP + across * step_x, GAP + len(rows) * step_y), (24, 24, 26))
+    paper = Image.new("RGB", (GAP + across * step_x, GAP + len(rows) * step_y), PAPER)
     pen = ImageDraw.Draw(paper)
     # Enlarged pixels stay squares; what shrinks is averaged.
     how = Image.Resampling.NEAREST if size[0] >= width else Image.Resampling.BOX
@@ -452,22 +459,25 @@ def draw_bar(
     title = label(pen, (x, y), view.title, FONT + 1)
     line, end = y + 17, x
     if view.low:
-        end += label(pen, (end, line), view.low, FONT, "#c8c8c8") + 5
+        end += label(pen, (end, line), view.low, FONT, LEGEND) + 5
     if view.scale is not None:
         height, width = view.scale.shape[:2]
-        paste(view.scale, (end, line + 13 - height if height > 13 else line + 3))
+        if height > 14:  # beside both lines
+            end = max(end, x + title + 8)
+        paste(view.scale, (end, line + 13 - height))
         end += width + 5
     if view.high:
-        end += label(pen, (end, line), view.high, FONT, "#c8c8c8") + 5
+        end += label(pen, (end, line), view.high, FONT, LEGEND) + 5
     for colour, name in view.marks:
-        end += 5
-        paste(np.tile(np.array(colour), (10, 10, 1)), (end, line + 3))
-        end += 14
-        end += label(pen, (end, line), name, FONT, "#c8c8c8") + 2
+        paste(np.tile(np.array(colour), (10, 10, 1)), (end + 3, line + 3))
+        end += 16
+        end += label(pen, (end, line), name, FONT, LEGEND) + 4
     return max(title, end - x)
 
 
-def label(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill: str = "white") -> int:
+def label(
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill: tuple[int, int, int] = (255, 255, 255)
+) -> int:
     """Writes a line that can be read on any ground; returns how many pixels wide it is."""
     from PIL import ImageFont
 
