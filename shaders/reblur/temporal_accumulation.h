@@ -21,6 +21,7 @@ struct TemporalAccumulationArgs {
     Image<R16F> fast_diffuse, fast_specular;       // out
     Image<RGBA16F> history_responsive_diffuse, history_responsive_specular;  // in, may be absent: colour of a short history, and the samples' standard deviation of luma
     Image<RGBA16F> responsive_diffuse, responsive_specular;                  // out, with them
+    Image<R16U> sample_diffuse, sample_specular;   // in, with them: this frame's light, not filtered; see encode_light()
     Image<R8U> prev_frames_diffuse, prev_frames_specular;  // in
     Image<R8U> frames_diffuse, frames_specular;    // out: history length
     Image<R16F> tracking, prev_tracking;           // in: distance in metres that the reflection's motion follows, this frame's samples and last frame's result
@@ -43,6 +44,7 @@ struct TemporalAccumulationArgs {
         v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
         v.in(history_responsive_diffuse), v.in(history_responsive_specular), v.out(responsive_diffuse), v.out(responsive_specular);
+        v.in(sample_diffuse), v.in(sample_specular);
         v.in(prev_frames_diffuse), v.in(prev_frames_specular), v.out(frames_diffuse), v.out(frames_specular);
         v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(footprint_diffuse), v.out(footprint_specular), v.out(offset_specular), v.out(trust_specular);
         v.out(past_diffuse), v.out(past_specular);
@@ -269,7 +271,7 @@ template <Signals S> struct TemporalAccumulation {
             fast = with_luma(fast, mix(fast.x, min(fast.x, fast_limit), limiter));
             // Welford's update of the variance: no difference of large numbers, and no square that fp16 could not hold is stored. A new history
             // has none; what it means by that, its length tells.
-            const Float step = current.x - history.x;
+            const Float step = light_luma(fetch(spec ? a.sample_specular : a.sample_diffuse, p)) - history.x;
             fast.w = select(fresh, Float(0.f), sqrt((Float(1.f) - speed) * (square(past_fast.w) + speed * square(step))));
             store(out, p, dither_to_half(zero_where(!pt.surface, fast), word));
         }
