@@ -79,7 +79,7 @@ void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
                                                   .signal = signal,
                                                   .responsive = i.responsive,
                                                   .sample = i.sample,
-                                                  .averaged = i.averaged,
+                                                  .averaged = specular ? i.trust : i.averaged,
                                                   .out = i.slow,
                                                   .responsive_out = i.responsive_history,
                                                   .fix_frames = fix_frames,

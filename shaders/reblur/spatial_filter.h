@@ -14,8 +14,6 @@
 
 namespace denoise {
 
-constexpr int averaged_scale = 16;  // of what is at most 9
-
 enum class Stage : int { prepass, blur, post_blur };
 
 struct SpatialFilterArgs {
@@ -27,7 +25,7 @@ struct SpatialFilterArgs {
     Array motion;             // in, pre-pass only; may be absent
     Image<RGBA16F> signal;    // in
     Image<RGBA16F> out;       // out
-    Image<R8U> averaged;      // out, pre-pass, may be absent: how many samples its mean is worth, times averaged_scale
+    Image<R8U> averaged;      // out, pre-pass, may be absent: how many samples its mean is worth, see encode_averaged()
     Image<R16F> tracking;     // out, specular pre-pass: distance in metres that the reflection's motion follows, 0 = none
     float max_radius = 0;     // px at this resolution
     float min_radius = 0;     // px at this resolution
@@ -51,6 +49,13 @@ struct SpatialFilterArgs {
 #include "../reproject.h"
 #include "../sampling.h"
 namespace denoise::DN_TARGET {
+
+// How many samples a mean of one to nine is worth: its logarithm in four bits. Four more may tell how far a reflection's past is believed.
+constexpr float averaged_codes = 15 / 3.169925f;  // to a power of two
+DN_FN Int encode_averaged(Float samples) { return to_int(log2(samples) * Float(averaged_codes) + Float(0.5f)); }
+DN_FN Float decode_averaged(Int code) { return exp2(to_float(code & Int(15)) * Float(1 / averaged_codes)); }
+DN_FN Int encode_trust(Float trust, Int averaged) { return shift_left(to_int(sat(trust) * Float(15.f) + Float(0.5f)), 4) | averaged; }
+DN_FN Float decode_trust(Int code) { return to_float(shift_right(code, 4)) * Float(1.f / 15.f); }
 
 // Four taps at the radius on the axes, four at half of it on the diagonals; weights exp(-0.66 z^2) with z = 1 and 1/2.
 constexpr int blur_taps = 8;
@@ -86,7 +91,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         const Float4 c = fetch(a.signal, p);
         if (in_sky_tile(a.tiles, p) || !any(surface)) {
             if (a.tracking.present()) store(a.tracking, p, Float(0.f));
-            if (a.averaged.present()) store(a.averaged, p, Int(averaged_scale));
+            if (a.averaged.present()) store(a.averaged, p, Int(0));
             return store(a.out, p, c);
         }
 
@@ -220,7 +225,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         }
         if (prepass && a.averaged.present()) {
             const Float samples = a.tracking_only ? Float(1.f) : square(at_center + elsewhere) / (square(at_center) + elsewhere_squared);
-            store(a.averaged, p, to_int(samples * Float(averaged_scale) + Float(0.5f)));
+            store(a.averaged, p, encode_averaged(samples));
         }
         if constexpr (!prepass) result = dither_to_half(result, random_word(frame, p, 2 + int(S) * 2 + int(L)));
         store(a.out, p, select(surface, result, c));

@@ -16,7 +16,7 @@ struct AtrousArgs {
     Image<Guide> guide;         // in
     Image<R8U> material;        // in, may be absent
     Image<R8U> frames;          // in
-    Image<R8U> trust;           // in, specular only: how far the reflection's past is believed, 0 to 255
+    Image<R8U> trust;           // in, specular only: how far the reflection's past is believed; see encode_trust()
     Array confidence;           // in, may be absent
     Image<RGBA16F> signal;      // in: YCoCg; standard deviation of the luma, but for the first level
     Image<RGBA16F> responsive;  // in, first level: standard deviation of the samples' luma beside a short history
@@ -40,6 +40,7 @@ struct AtrousArgs {
 
 #ifdef DN_TARGET
 #include "../edge_weights.h"
+#include "../reblur/spatial_filter.h"
 #include "../sampling.h"
 namespace denoise::DN_TARGET {
 
@@ -124,7 +125,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         const Float3 x = view_position(frame, u, v, center.view_z);
         Float doubt(0.f), trust(1.f);
         if (a.confidence.present()) doubt = sat(Float(a.doubt) * (one - sat(read(a.confidence, p))));
-        if (specular) trust = to_float(fetch(a.trust, p)) * Float(1.f / 255.f);
+        if (specular) trust = decode_trust(fetch(a.trust, p));
 
         Stops s;
         s.n = decode_normal(center.packed);

@@ -15,7 +15,7 @@ struct ClampHistoryArgs {
     Image<RGBA16F> signal;            // in: the long history, this frame's sample blended in
     Image<RGBA16F> responsive;        // in: the short one; standard deviation of the samples' luma
     Image<R16U> sample;               // in: this frame's light, not filtered; see encode_light()
-    Image<R8U> averaged;              // in, may be absent: how many samples the pre-pass averaged, times averaged_scale
+    Image<R8U> averaged;              // in, may be absent: how many samples the pre-pass averaged; see encode_averaged()
     Image<RGBA16F> out;               // out: the long history
     Image<RGBA16F> responsive_out;    // out: the short one
     float fix_frames = 0;             // shorter histories were rebuilt; so is their short one, from them
@@ -80,7 +80,7 @@ struct ClampHistory {
 
         // The box around the short history's local mean: as wide as its detail, which is what it varies beyond its noise, and as the noise of the
         // long history and of that mean. Both noises follow from the samples', which few bright samples would hide from a small window.
-        const Float averaged = a.averaged.present() ? to_float(fetch(a.averaged, p)) * Float(1.f / averaged_scale) : one;
+        const Float averaged = a.averaged.present() ? decode_averaged(fetch(a.averaged, p)) : one;
         const Float deviation = fast.w * rsqrt(averaged);  // of what was blended in
         const Float variance = square(deviation / max(fast.x, tiny)), fast_noise = variance * of_mean(min(frames, Float(a.max_fast_frames)));
         const Float noise = variance * of_mean(frames) + fast_noise * Float(1.f / 9.f);

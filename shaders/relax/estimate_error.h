@@ -16,7 +16,7 @@ struct EstimateErrorArgs {
 };
 
 // Measured on rendered scenes against references: what of the error these two explain.
-constexpr float error_of_noise = 2, error_of_detail = 0.6f, other_surfaces = 0.2f;
+constexpr float error_of_noise = 2.7f, error_of_detail = 0.8f, other_surfaces = 0.2f;
 }  // namespace denoise
 
 #ifdef DN_TARGET
