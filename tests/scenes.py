@@ -298,7 +298,7 @@ def luma(rgb: Array) -> Array:
     return rgb @ np.array([0.25, 0.5, 0.25])
 
 
-NOISE = {"uniform": 0.577, "one in 4": 1.732, "one in 20": 4.359, "one in 50": 7.0}  # kind: standard deviation
+NOISE = {"uniform": 0.577, "one in 4": 1.732, "one in 20": 4.359}  # kind: standard deviation
 
 
 def noise(kind: str, rng: np.random.Generator, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Array:

@@ -106,7 +106,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         }
         // The noise of both pixels counts: a bright sample must reach its neighbours as they reach it, or light is lost.
         // Small differences hardly count, or noise would close the stop against itself: a parabola that goes over into a line.
-        const Float apart2 = square(tap.signal.x - s.luma) / (square(s.reach) + square(s.tap_reach * tap.signal.w));
+        const Float apart2 = square((tap.signal.x - s.luma) * rsqrt(square(s.reach) + square(s.tap_reach * tap.signal.w)));
         const Float difference = min(sqrt(Float(1.f) + apart2) - Float(1.f), Float(a.max_exponent));
         w = w * exp2(Float(-1.44269504f) * s.luma_open * difference);
         return select(is_surface(frame, tap.z), w, Float(0.f));
