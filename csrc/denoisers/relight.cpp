@@ -30,11 +30,14 @@ LightChange relight(Graph& g, const char* name, const Relit& s, float proof) {
         change.gain = g.transient<RGBA16F>(image("_gain", l), level.width, level.height);
         change.add = g.transient<RGBA16F>(image("_add", l), level.width, level.height);
         if (l == 0) change.changed = g.transient<R8U>(std::string(name) + "_changed", level.width, level.height);
+        // Tiles of the finest level would add up their own pattern: only coarser ones remember where they drift.
+        const auto drift = l > 0 ? g.permanent<R8U>(image("_drift", l), level.width, level.height) : Image<R8U>{};
         g.run<Pass::relight_gain>(label, {.now = level.now,
                                           .before = level.before,
                                           .coarse_gain = coarse.gain,
                                           .coarse_add = coarse.add,
-                                          .memory = g.permanent<R32U>(image("_light", l), level.width, level.height),
+                                          .memory = g.permanent<R16U>(image("_light", l), level.width, level.height),
+                                          .drift = drift,
                                           .gain = change.gain,
                                           .add = change.add,
                                           .changed = change.changed,

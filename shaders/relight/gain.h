@@ -7,13 +7,14 @@ namespace denoise {
 struct RelightGainArgs {
     Image<RGBA16F> now, before;              // in: this level
     Image<RGBA16F> coarse_gain, coarse_add;  // in: the next coarser level; absent for the coarsest
-    Image<R32U> memory;                      // in and out, of the last frames: see pack_memory()
+    Image<R16U> memory;                      // in and out: the noise of the tile's samples in the last frames, 11 bits, and its evidence, 5 bits
+    Image<R8U> drift;                        // in and out, may be absent: decaying sum of what the samples were above the history, in deviations of their mean
     Image<RGBA16F> gain;                     // out: RGB factor; evidence of a change, 0..1
     Image<RGBA16F> add;                      // out: RGB radiance; doubt, see below
     Image<R8U> changed;                      // out, may be absent: 1 where the light moved
     float pixels = 0;                        // of a tile
     float proof = 0;                         // change that is believed, in variances of the mean; 1 suffices where one was just found
-    template <class V> void io(V& v) { v.in(now), v.in(before), v.in(coarse_gain), v.in(coarse_add), v.inout(memory), v.out(gain), v.out(add), v.out(changed); }
+    template <class V> void io(V& v) { v.in(now), v.in(before), v.in(coarse_gain), v.in(coarse_add), v.inout(memory), v.inout(drift), v.out(gain), v.out(add), v.out(changed); }
 };
 }  // namespace denoise
 
@@ -58,9 +59,9 @@ struct RelightGain {
         // The variance is the larger one of what is seen and what was seen before: sparse samples may all be missing from a window. Where they
         // are too sparse, the history lacks what firefly limits took, which is no change of light.
         const Mask remembered(frame.history_valid != 0);
-        const Memory memory = unpack_memory(select(remembered, fetch(a.memory, p), Int(0)));
-        const Float noise = memory.noise;
-        evidence = max(evidence, memory.evidence * Float(evidence_decay));
+        const Int memory = select(remembered, fetch(a.memory, p), Int(0));
+        const Float noise = exp2(to_float(shift_right(memory, 5)) * Float(1.f / 80.f)) - one;  // relative variance
+        evidence = max(evidence, to_float(memory & Int(31)) * Float(evidence_decay / 31.f));
         doubt = max(doubt, square(max(noise, squares / max(square(luma_now), Float(1e-12f))) * Float(1 / sparse)));
         const Float variance = max(squares - square(luma_now), noise * square(luma)) / pixels, few = Float(few_pixels) / pixels;
         const Float rounding = square(luma) * (Float(rounding_noise) / pixels + square(few));
@@ -74,10 +75,11 @@ struct RelightGain {
         // What is too small for one frame to prove shows when it goes on in one direction: light that travels, and slow fades.
         const Float deviation = sqrt(variance + rounding + Float(1e-12f)), difference = luma_now - luma;
         const Float beyond = with_sign_of(max(abs(difference) - Float(no_difference) * max(luma_now, luma), zero), difference) / deviation;
-        const Float drift = select(seen, memory.drift * Float(drift_decay) + clamp(beyond, Float(-8.f), Float(8.f)), zero);
+        const Float drift_before = select(remembered && Mask(a.drift.present()), to_float((a.drift.present() ? fetch(a.drift, p) : Int(0)) - Int(128)) * Float(drift_step), zero);
+        const Float drift = select(seen, drift_before * Float(drift_decay) + clamp(beyond, Float(-8.f), Float(8.f)), zero);
         const Float d2 = square(drift) * Float((1 - drift_decay * drift_decay) * drift_credit);
-        const Mask drifts = d2 > z2;
-        const Float proven = max(z2, d2);
+        const Mask drifts = Mask(a.drift.present()) && d2 > z2;
+        const Float proven = select(drifts, d2, z2);
         const Float needed = doubt * mix(Float(a.proof), one, evidence);
         // First a gate, for static noise must move nothing; then as much as is expected to be more than noise (James and Stein).
         const Float gate = sat(one - square(square(needed / max(proven, tiny)))), believed = select(seen, gate * sat(one - one / max(proven, tiny)), zero);
@@ -99,25 +101,13 @@ struct RelightGain {
         }
         const Float noise_now = clamp(squares / max(square(after), Float(1e-12f)) - one, zero, Float(1e6f));
         const Float noise_next = select(remembered && seen, mix(noise, noise_now, Float(noise_share)), noise);
-        store(a.memory, p, pack_memory({noise_next, evidence, drift * (one - believed)}));
+        const Int noise_bits = clamp_int(to_int(log2(one + noise_next) * Float(80.f) + Float(0.5f)), Int(2047));
+        store(a.memory, p, to_int(evidence * Float(31.f)) | shift_left(noise_bits, 5));
+        if (a.drift.present()) store(a.drift, p, to_int(clamp(drift * (one - believed) * Float(1 / drift_step), Float(-127.f), Float(127.f)) + Float(128.5f)));
     }
 
    private:
-    struct Memory {
-        Float noise;     // relative variance of the samples, 12 bits
-        Float evidence;  // of a change, 8 bits
-        Float drift;     // decaying sum of what the samples were above the history, in standard deviations of their mean, 12 bits
-    };
-    DN_FN static Int pack_memory(const Memory& m) {
-        const Int noise = clamp_int(to_int(log2(Float(1.f) + m.noise) * Float(80.f) + Float(0.5f)), Int(4095));
-        const Int drift = to_int(clamp(m.drift, Float(-31.f), Float(31.f)) * Float(64.f) + Float(2048.5f));
-        return to_int(sat(m.evidence) * Float(255.f) + Float(0.5f)) | shift_left(noise, 8) | shift_left(drift, 20);
-    }
-    DN_FN static Memory unpack_memory(Int word) {
-        const Int drift = shift_right(word, 20) & Int(4095);
-        return {exp2(to_float(shift_right(word, 8) & Int(4095)) * Float(1.f / 80.f)) - Float(1.f), to_float(word & Int(255)) * Float(1.f / 255.f),
-                select(word == Int(0), Float(0.f), to_float(drift - Int(2048)) * Float(1.f / 64.f))};
-    }
+    static constexpr float drift_step = 1 / 8.f;  // of what is remembered
     DN_FN static Float3 mean_rgb(const Float4& ycocg) { return ycocg_to_rgb({ycocg.x, ycocg.y, ycocg.z}); }
     // The squared difference of two means in units of its variance.
     DN_FN static Float proof(Float now, Float before, Float variance, Float rounding, Float brightest) {
