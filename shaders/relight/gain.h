@@ -77,15 +77,17 @@ struct RelightGain {
         const Float beyond = with_sign_of(max(abs(difference) - Float(no_difference) * max(luma_now, luma), zero), difference) / deviation;
         const Float drift_before = select(remembered && Mask(a.drift.present()), to_float((a.drift.present() ? fetch(a.drift, p) : Int(0)) - Int(128)) * Float(drift_step), zero);
         const Float drift = select(seen, drift_before * Float(drift_decay) + clamp(beyond, Float(-8.f), Float(8.f)), zero);
-        const Float d2 = square(drift) * Float((1 - drift_decay * drift_decay) * drift_credit);
-        const Mask drifts = Mask(a.drift.present()) && d2 > z2;
-        const Float proven = select(drifts, d2, z2);
         const Float needed = doubt * mix(Float(a.proof), one, evidence);
         // First a gate, for static noise must move nothing; then as much as is expected to be more than noise (James and Stein).
-        const Float gate = sat(one - square(square(needed / max(proven, tiny)))), believed = select(seen, gate * sat(one - one / max(proven, tiny)), zero);
-
-        const Float drifted = max(one + drift * Float(1 - drift_decay) * deviation / max(luma, tiny), Float(least));
-        const Float3 target = mix(before, select(drifts, before * drifted, now), believed);
+        const auto belief = [&](Float proven) { return select(seen, sat(one - square(square(needed / max(proven, tiny)))) * sat(one - one / max(proven, tiny)), zero); };
+        Float believed = belief(z2);
+        Float3 target = mix(before, now, believed);
+        if (a.drift.present()) {
+            const Float by_drift = belief(square(drift) * Float((1 - drift_decay * drift_decay) * drift_credit)), a_step = drift * Float(1 - drift_decay) * deviation;
+            const Mask drifts = by_drift * abs(a_step) > believed * abs(difference);
+            target = select(drifts, before * max(one + by_drift * a_step / max(luma, tiny), Float(least)), target);
+            believed = select(drifts, by_drift, believed);
+        }
         const Float3 ratio = {factor(target.x, before.x), factor(target.y, before.y), factor(target.z, before.z)};
         r.gain = scale(r.gain, ratio);
         r.add = {added(r.add.x * ratio.x + max(target.x - before.x * ratio.x, zero)), added(r.add.y * ratio.y + max(target.y - before.y * ratio.y, zero)),
