@@ -79,6 +79,23 @@ def _quality(options: argparse.Namespace) -> None:
     _finish(found, options)
 
 
+def _relight(options: argparse.Namespace) -> None:
+    from . import relight
+
+    found = relight.measure(
+        options.sequences,
+        denoisers=[options.denoiser] if options.denoiser else relight.DENOISERS,
+        device=options.device,
+        size=options.size,
+        frames=options.frames,
+        samples=options.samples,
+        cache=options.cache,
+        pictures=options.pictures,
+        progress=_say,
+    )
+    _finish(found, options)
+
+
 def _boundary(options: argparse.Namespace) -> None:
     _finish(boundary.measure(options.runs), options)
 
@@ -137,18 +154,31 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--threads", metavar="N,M", type=_numbers, default=[1, 2], help="(default: 1,2)")
     add_timing(whole, denoisers.WARM_UP)
 
+    def add_rendering(sub: argparse.ArgumentParser, frames: int) -> None:
+        sub.add_argument("--device", default="auto", help="(default: auto)")
+        sub.add_argument("--size", metavar="1080p|WxH", type=_size, default="180p", help="of scenes (default: 180p)")
+        sub.add_argument("--frames", metavar="N", type=_natural, default=frames, help=f"of scenes (default: {frames})")
+        sub.add_argument("--samples", metavar="N", type=_natural, default=64, help="of references (default: 64)")
+        sub.add_argument("--cache", metavar="DIR", type=Path, help="for scenes (default: in the user's cache folder)")
+        add_common(sub)
+
     good = add("quality", _quality, "denoise sequences and score them against their references")
     good.add_argument(
         "sequences", metavar="SEQ", nargs="*", help="a folder, or a testbed scene (default: all of these)"
     )
     good.add_argument("--denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)} (default: all that have inputs)")
     good.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting; repeatable")
-    good.add_argument("--device", default="auto", help="(default: auto)")
-    good.add_argument("--size", metavar="WxH", type=_size, default="320x180", help="of scenes (default: 320x180)")
-    good.add_argument("--frames", metavar="N", type=_natural, default=32, help="of scenes (default: 32)")
-    good.add_argument("--samples", metavar="N", type=_natural, default=64, help="of references (default: 64)")
-    good.add_argument("--cache", metavar="DIR", type=Path, help="for scenes (default: in the user's cache folder)")
-    add_common(good)
+    add_rendering(good, 32)
+
+    light = add("relight", _relight, "score sequences in which the light changes, with and without re-lighting")
+    light.add_argument(
+        "sequences", metavar="SEQ", nargs="*", help="a folder, or a testbed scene (default: those made for it)"
+    )
+    light.add_argument("--denoiser", metavar="NAME", choices=("reblur", "relax"), help="(default: both)")
+    light.add_argument(
+        "--pictures", metavar="FOLDER", type=Path, help="write frames side by side, and curves of brightness"
+    )
+    add_rendering(light, 28)
 
     edge = add("boundary", _boundary, "time what a call costs beside its passes")
     edge.add_argument("--runs", metavar="N", type=_natural, default=boundary.RUNS, help=f"(default: {boundary.RUNS})")

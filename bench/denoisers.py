@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from denoise import _core
+from denoise import Relax, _core
 
 from . import machine
 from .frames import ANYTHING, SIGNALS, Motion, make_frames
@@ -26,9 +26,14 @@ SIZES = {
     "1440p": (2560, 1440),
     "2160p": (3840, 2160),
 }
-# Label -> what is in the frames, in groups that are measured together.
+# Label -> what is in the frames and, if it is not ReBLUR, what denoises their lobes; in groups that are measured together.
 SIGNAL_SETS: tuple[dict[str, dict[str, Any]], ...] = (
-    {"both lobes": {}, "diffuse": {"signals": ("diffuse",)}, "specular": {"signals": ("specular",)}},
+    {
+        "both lobes": {},
+        "both lobes by ReLAX": {"radiance": Relax},
+        "diffuse": {"signals": ("diffuse",)},
+        "specular": {"signals": ("specular",)},
+    },
     {
         "shadow, a quarter of the tiles soft": {"signals": ("shadow",)},
         "shadow, all tiles soft": {"signals": ("shadow",), "soft": 1.0},
@@ -52,8 +57,8 @@ def measure(
     warm_up: int = WARM_UP,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Times ReBLUR with both lobes at each size; single lobes, shadows, both together (ReBLUR and SIGMA in a pipeline)
-    and the running mean of three channels at one size, and each instruction set at one.
+    """Times ReBLUR with both lobes at each size; ReLAX, single lobes, shadows, lobes and shadows together (ReBLUR and SIGMA
+    in a pipeline) and the running mean of three channels at one size, and each instruction set at one.
 
     The rows "speed-up" are the wall time with the first number of threads by that with another; "growth" is the
     exponent e of the fit CPU time ~ pixels^e over all sizes: 1 is linear. Instruction sets are compared by CPU time.
@@ -84,7 +89,11 @@ def measure(
     name, size = _largest(sizes, _SIGNALS_LINES)
     for sets in SIGNAL_SETS:
         progress(f"{name}, {'; '.join(sets)}")
-        others = {label: Subject(make_frames(*size, motion, **what)) for label, what in sets.items()}
+        others = {}
+        for label, what in sets.items():
+            family = {name: what[name] for name in what if name == "radiance"}
+            signals = {name: what[name] for name in what if name != "radiance"}
+            others[label] = Subject(make_frames(*size, motion, **signals), **family)
         for label, found in _race(others, warm_up).items():
             rows[f"{name}, {label}, {_count(others[label].threads)}"] = _row(others[label], found)
 

@@ -54,7 +54,7 @@ def measure(
     facts = machine.facts()
     rows: dict[str, Row] = {}
     for name in names or testbed.scenes():
-        sequence = _open(name, size, frames, samples, cache or default_cache(), progress)
+        sequence = opened(name, size, frames, samples, cache or default_cache(), progress)
         progress(f"denoising {sequence.name}")
         used = denoisers or fitting(sequence.frames[0], sequence.meta)
         outputs, milliseconds = _denoise(sequence, used, device, settings)
@@ -95,21 +95,31 @@ def _denoise(
     return outputs, median(times)
 
 
-def _open(
-    name: str, size: tuple[int, int], frames: int, samples: int, cache: Path, progress: Callable[[str], None]
+def opened(
+    name: str,
+    size: tuple[int, int],
+    frames: int,
+    samples: int,
+    cache: Path,
+    progress: Callable[[str], None],
+    references: Callable[[int, list[int]], list[int]] | None = None,
 ) -> Sequence:
+    """The sequence in a folder, or a scene's, rendered unless that was done before.
+
+    references  of a number of frames and the changes of light in them: the frames that get a reference, default
+                reference_frames
+    """
     if name not in testbed.scenes():
         sequence = open_sequence(name)
         if not sequence.reference_frames:
             raise ValueError(f"{name}: has no reference_frames to compare with")
         return sequence
-    folder = cache / f"{name}-{size[0]}x{size[1]}-{frames}-{samples}-{_testbed_digest()}"
+    changes = [change for change in testbed.get_scene(name).lighting_changes if change < frames]
+    wanted = (references or reference_frames)(frames, changes)
+    folder = cache / f"{name}-{size[0]}x{size[1]}-{frames}-{samples}-{_digest(wanted)}"
     if not (folder / "sequence.json").exists():
         progress(f"rendering {name} into {folder}")
-        changes = [change for change in testbed.get_scene(name).lighting_changes if change < frames]
-        sequence = testbed.sequence(
-            name, *size, frames=frames, reference_frames=reference_frames(frames, changes), reference_samples=samples
-        )
+        sequence = testbed.sequence(name, *size, frames=frames, reference_frames=wanted, reference_samples=samples)
         write_sequence(folder, sequence.meta, sequence.frames.values())
     return open_sequence(folder)
 
@@ -122,7 +132,7 @@ def reference_frames(frames: int, changes: Iterable[int]) -> list[int]:
     return sorted(index for index in wanted if 0 <= index < frames)
 
 
-def _testbed_digest() -> str:
-    """Of the sources of the testbed: a scene that was changed is rendered again."""
+def _digest(references: list[int]) -> str:
+    """Of the sources of the testbed, too: a scene that was changed is rendered again."""
     sources = sorted(Path(str(testbed.__file__)).parent.glob("*.py"))
-    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    return sha256(b"".join(source.read_bytes() for source in sources) + str(references).encode()).hexdigest()[:12]

@@ -52,6 +52,7 @@ def _run(options: argparse.Namespace) -> int:
             preroll=options.preroll,
             device=options.device,
             force=options.force,
+            overlay=options.overlay,
             progress=progress,
         )
     there = f", {done.skipped} were there already" if done.skipped else ""
@@ -140,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--preroll", metavar="N", type=int, default=0, help="start the history N frames before the first")
     run.add_argument("--device", default="auto", help="auto, cpu, cpu:BACKEND or cuda[:N] (default: auto)")
     run.add_argument("--force", action="store_true", help="write frames that are there already, too")
+    run.add_argument(
+        "--overlay",
+        action="store_true",
+        help="write overlay_0000.png, ..., too: inputs and state of each frame to look at",
+    )
 
     demo = add("demo", _demo, "demo", "render a scene at 1 ray per pixel, denoise it, show it and its figures")
     demo.add_argument("--scene", metavar="NAME", help="a scene of denoise.testbed (default: the first)")

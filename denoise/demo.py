@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from denoise import metrics, testbed
+from denoise.overlay import label
 from denoise.sequences import Arrays, Sequence, choose, create, denoise_frame, fitting, frame_inputs, write_json
 
 REFERENCES = 2  # the least that temporal errors need
@@ -110,21 +111,19 @@ def demo(
 def _save_strip(path: Path, noisy: Image, denoised: Image, reference: Image) -> None:
     error = metrics.flip_map(denoised, reference, colour=True)
     panels = {"1 ray per pixel": noisy, "denoised": denoised, "reference": reference, "error (FLIP)": error}
-    _captioned(panels).save(path)
+    captioned(panels).save(path)
 
 
 def _save_animation(path: Path, pairs: list[tuple[Image, Image]], fps: float) -> None:
     """An animated WebP: every browser plays it, and where a GIF has 256 colours it is a quarter of the size."""
-    first, *others = (_captioned({"1 ray per pixel": noisy, "denoised": denoised}) for noisy, denoised in pairs)
+    first, *others = (captioned({"1 ray per pixel": noisy, "denoised": denoised}) for noisy, denoised in pairs)
     first.save(path, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, quality=80, method=2)
 
 
-def _captioned(panels: Mapping[str, Image]) -> Picture.Image:
+def captioned(panels: Mapping[str, Image]) -> Picture.Image:
     """Pictures side by side, each with its caption."""
     picture = Picture.fromarray((np.hstack(list(panels.values())) * 255 + 0.5).astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(max(10, picture.height // 18))
+    pen = ImageDraw.Draw(picture)
     for index, caption in enumerate(panels):
-        place = (index * picture.width // len(panels) + 6, 4)
-        draw.text(place, caption, font=font, fill="white", stroke_width=2, stroke_fill="black")
+        label(pen, (index * picture.width // len(panels) + 6, 4), caption, max(10, picture.height // 18))
     return picture

@@ -15,6 +15,7 @@ from . import _core, arrays
 from .devices import Device, find_device
 from .errors import DenoiseError
 from .frame import INPUTS, SIGNALS, Camera, Frame, InputInfo, Light
+from .overlay import Shot, sheet
 from .settings import (
     FrameSettings,
     ReblurSettings,
@@ -210,6 +211,8 @@ class Denoiser(ABC):
 class FrameDenoiser(Denoiser):
     """A denoiser of one family or of several, which takes frames."""
 
+    _shot: Shot | None = None  # of the last frame, if its overlay may be asked for
+
     @property
     @abstractmethod
     def members(self) -> tuple[FamilyDenoiser[Any], ...]:
@@ -233,11 +236,11 @@ class FrameDenoiser(Denoiser):
     ) -> Result:
         """Denoises a frame, given as a Frame or by the keywords of one.
 
-        out    arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
-               several lights: sequences of arrays
-        reset  True after a camera cut: history and motion are ignored, as in a fresh instance
+        out     arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
+                several lights: sequences of arrays
+        reset   True after a camera cut: history and motion are ignored, as in a fresh instance
         stream  on a GPU: the CUDA stream to work on, an object of cupy, torch or numba or its number; None: the current
-               one of the arrays' library (cupy, torch), else the legacy default stream
+                one of the arrays' library (cupy, torch), else the legacy default stream. It must outlive the results
 
         On a GPU the arrays are on that GPU, and the call returns when the frame is queued; arrays must be kept until the
         stream is past it.
@@ -258,7 +261,56 @@ class FrameDenoiser(Denoiser):
         with self._alone():
             place = self._place(stream, frame.every_array())
             slots, results, call = self._prepare(frame, out, reset, place)
-            return self._run(slots, results, call, _signals(slots), place)
+            goes_on = bool(self._signals) and not reset
+            result = self._run(slots, results, call, _signals(slots), place)
+            if any(member._overlay for member in self.members):
+                self._shot = self._seen(frame, call, goes_on)
+            return result
+
+    def overlay(self) -> Array:
+        """The last frame's validation overlay: uint8 (H', W', 3), a sheet of small labelled pictures.
+
+        It shows the guides, the noisy and the denoised signals, hit and occluder distances, history lengths, what
+        re-lighting did, and by how much the depth found where motion points differs from the one expected there. It is
+        to be looked at: what is in it, and where, may change.
+
+        Raises DenoiseError before the first frame, without overlay=True, and where Pillow is absent (extra `cli`).
+        """
+        with self._alone():
+            if not any(member._overlay for member in self.members):
+                names = ", ".join(type(member).__name__ for member in self.members)
+                raise DenoiseError(f"overlay: {names} made without overlay=True, so that nothing is kept to show")
+            shot = self._shot
+        if shot is None:
+            raise DenoiseError("overlay: no frame to show yet; denoise one first")
+        return sheet(shot)
+
+    def resize(self, width: int, height: int) -> None:
+        """Changes the size of the frames to come; the history is dropped."""
+        super().resize(width, height)
+        self._shot = None
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what save_state returned. Raises TypeError for anything else, ValueError for another size."""
+        super().load_state(state)
+        self._shot = None
+
+    def _seen(self, frame: Frame, call: _Call, goes_on: bool) -> Shot:
+        """What an overlay needs of the frame just denoised; goes_on: with the history of the one before."""
+        last = self._shot if goes_on else None
+        return Shot.of(
+            call.inputs,
+            call.outputs,
+            camera=frame.camera,
+            world_motion=frame.motion_space == "world",
+            histories={
+                signal: getattr(member.settings, setting)
+                for member in self.members
+                for signal, setting in zip(member.SIGNALS, member._LONGEST, strict=True)
+            },
+            sky_distance=self.members[0].settings.sky_distance,
+            before=last and (last.inputs["view_z"], last.camera),
+        )
 
     def _prepare(
         self,
@@ -325,6 +377,7 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
     FAMILY: ClassVar[str]
     SIGNALS: ClassVar[tuple[str, ...]]  # what it can denoise; a frame has at least one of them
     OUTPUTS: ClassVar[tuple[str, ...]]
+    _LONGEST: ClassVar[tuple[str, ...]]  # the settings that limit their history lengths
 
     def __init__(
         self,
@@ -335,6 +388,7 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
         settings: SettingsT | None = None,
         dtype: npt.DTypeLike | None = None,
         outputs: Sequence[str] = (),
+        overlay: bool = False,
     ) -> None:
         """
         width, height  pixels, 1 to 16384
@@ -342,14 +396,23 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
         settings       kept, not copied: change it, or assign another, between frames
         dtype          of the results: np.float16, np.float32, or None for that of each frame's first signal
         outputs        what else to return, for each signal: names of OUTPUTS
+        overlay        True: `overlay()` shows the last frame; for that, a frame is copied, and all OUTPUTS that its
+                       inputs allow are returned
 
         Raises TypeError and ValueError for wrong arguments, DeviceError for a device that cannot be used.
         """
         width, height = _side("width", width), _side("height", height)
+        if not isinstance(overlay, bool):
+            raise TypeError(f"overlay: expected True or False, got {overlay!r}")
+        self._overlay = overlay
         self.settings = self._settings_type() if settings is None else settings
         self._dtype = None if dtype is None else arrays.float_dtype("dtype", dtype)
         self._outputs = _output_names(outputs, self.OUTPUTS)
         super().__init__([self.FAMILY], width, height, find_device(device))
+        if overlay and self._gpu is not None:
+            raise ValueError(
+                f"overlay: expected False, since what is on a GPU stays there; got True for {self._device.name}"
+            )
 
     @property
     def members(self) -> tuple[FamilyDenoiser[Any], ...]:
@@ -360,13 +423,15 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
         """What this frame comes out as."""
         size, dtype = (self._height, self._width), self._dtype
         found: _Slots = {}
-        for output in ("", *self._outputs):
+        for output in ("", *(self.OUTPUTS if self._overlay else self._outputs)):
             for signal in self.SIGNALS:
                 primary, of_light = SIGNALS[signal], signal == "shadow"
                 if getattr(frame, primary) is None:
                     continue
                 name = f"{signal}_{output}" if output else signal
                 if output == "hit_distance" and name not in given:
+                    if output not in self._outputs:
+                        continue
                     raise TypeError(f"{name}: missing; this denoiser was asked to return it denoised (outputs=)")
                 slots = []
                 for index, key in enumerate([f".{key}" for key in frame.lights()] if of_light else [""]):
@@ -393,6 +458,7 @@ class Reblur(FamilyDenoiser[ReblurSettings]):
     FAMILY = "reblur"
     SIGNALS = ("diffuse", "specular")
     OUTPUTS = ("history_length", "hit_distance", "confidence", "gain")
+    _LONGEST = ("max_accumulated_frames", "max_accumulated_frames")
     _settings_type = ReblurSettings
 
 
@@ -407,6 +473,7 @@ class Relax(FamilyDenoiser[RelaxSettings]):
     FAMILY = "relax"
     SIGNALS = ("diffuse", "specular")
     OUTPUTS = ("history_length", "hit_distance", "confidence", "gain", "variance")
+    _LONGEST = ("diffuse_max_accumulated_frames", "specular_max_accumulated_frames")
     _settings_type = RelaxSettings
 
 
@@ -423,6 +490,7 @@ class Sigma(FamilyDenoiser[SigmaSettings]):
     FAMILY = "sigma"
     SIGNALS = ("shadow",)
     OUTPUTS = ("history_length",)
+    _LONGEST = ("max_stabilized_frames",)
     _settings_type = SigmaSettings
 
 
@@ -467,6 +535,7 @@ class Pipeline(FrameDenoiser):
         for member in denoisers:
             with member._alone():
                 member._native.resize(member.width, member.height)  # gives its memory back
+                member._shot = None
                 member._owned = True
 
     def __repr__(self) -> str:

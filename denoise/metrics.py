@@ -280,9 +280,9 @@ def score(outputs: Mapping[int, Mapping[str, Image]], sequence: Sequence) -> Sco
     that were in outputs), `bad_values` (how many were negative or not finite; they count as 0), `exposure` per signal;
     `signals`: diff, spec, shadow of the sun, shadow_NAME of other lights, composite, as far as there are references;
     then for each of them a dict of `COLUMNS`, where None stands for "no such pixels or frames" and for an infinite
-    PSNR; and `lag`, one row per frame after a change of light: {change, frame, offset, and the lag of each signal}.
-    The lag of a shadow is that of the pixels whose visibility changed by more than 0.2 on the surface that was seen
-    before; with 100 of them or fewer it has none.
+    PSNR; frames whose reference is black have temporal scores only; and `lag`, one row per frame after a change of
+    light: {change, frame, offset, and the lag of each signal}. The lag of a shadow is that of the pixels whose
+    visibility changed by more than 0.2 on the surface that was seen before; with 100 of them or fewer it has none.
     """
     if not sequence.reference_frames:
         raise ValueError(f"{sequence.name}: has no reference_frames to compare with")
@@ -371,6 +371,8 @@ def _signal_mask(name: str, frame: Mapping[str, Image], surface: Mask) -> Mask:
 
 
 def _spatial_scores(pair: _Pair) -> dict[str, float]:
+    if not pair.reference.any():
+        return {}
     shown = pair.shown, pair.shown_reference, pair.mask
     linear = pair.image, pair.reference, pair.mask
     scores = {"flip": flip(*shown), "psnr": psnr(*shown), "ssim": ssim(*shown)}

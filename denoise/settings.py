@@ -336,10 +336,10 @@ class RelaxSettings(RadianceSettings):
     # A-trous
     atrous_iterations: int = _number(5, 2, 8, "",
         "Levels of the filter, each with twice the step of the one before. Larger: smoother, at more cost.")
-    diffuse_phi_luminance: float = _number(5, 0.01, 1000, "standard deviations",
+    diffuse_phi_luminance: float = _number(1.5, 0.01, 1000, "standard deviations",
         "Difference of brightness that the filter crosses, against the noise of the history. Larger: smoother, less "
         "detail of lighting.")
-    specular_phi_luminance: float = _number(6, 0.01, 1000, "standard deviations",
+    specular_phi_luminance: float = _number(1.6, 0.01, 1000, "standard deviations",
         "The same for specular.")
     diffuse_min_luminance_weight: float = _number(0, 0, 1, "",
         "Weight that pixels of any other brightness keep. Larger: fewer single bright or dark pixels, less detail.")

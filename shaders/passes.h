@@ -14,6 +14,7 @@
 #include "reference/accumulate.h"
 #include "relax/atrous.h"
 #include "relax/clamp_history.h"
+#include "relax/estimate_error.h"
 #include "relight/apply.h"
 #include "relight/gain.h"
 #include "relight/measure.h"
@@ -46,6 +47,7 @@
     PASS(atrous_first,             AtrousArgs,                 AtrousFirst<Lobe::diffuse>, AtrousFirst<Lobe::specular>)                   \
     PASS(atrous_near,              AtrousArgs,                 AtrousNear<Lobe::diffuse>, AtrousNear<Lobe::specular>, AtrousMiddle<Lobe::diffuse>, AtrousMiddle<Lobe::specular>) \
     PASS(atrous_far,               AtrousArgs,                 AtrousFar<Lobe::diffuse>, AtrousFar<Lobe::specular>)                       \
+    PASS(estimate_error,           EstimateErrorArgs,          EstimateError)                                                             \
     PASS(resolve,                  ResolveArgs,                Resolve)                                                                    \
     PASS(classify_shadow,          ClassifyShadowArgs,         ClassifyShadow)                                                            \
     PASS(spread_softness,          SpreadSoftnessArgs,         SpreadSoftness)                                                            \

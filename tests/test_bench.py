@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_sequence
+from PIL import Image as Picture
 
 import denoise
 from denoise import metrics
@@ -19,7 +20,7 @@ from denoise.sequences import Sequence
 # At the end: the repository's source folder must not come before the installed package.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from bench import denoisers, frames, machine, measure, passes, quality, report
+from bench import denoisers, frames, machine, measure, passes, quality, relight, report
 from bench.__main__ import main
 
 PASSES = ["passes", "--size", "48x27", "--warm-up", "2"]
@@ -172,6 +173,44 @@ def test_quality_of_shadows(tmp_path: Path) -> None:
         rows = run(tmp_path, "quality", str(sequence), *arguments)["rows"]
         scored = {name.split(", ")[1] for name in rows if name.endswith("denoised")}
         assert scored == {*lobes, "shadow", "shadow_lamp", "composite"}
+
+
+def test_relight(tmp_path: Path) -> None:
+    sequence = tiny_sequence.write(tmp_path / "seq", lighting_changes=[3])
+    pictures = tmp_path / "pictures"
+    rows = run(tmp_path, "relight", str(sequence), "--pictures", str(pictures))["rows"]
+    methods = ["references", *(f"{denoiser} {method}" for denoiser in ("reblur", "relax") for method in ("on", "off"))]
+    assert rows.keys() == {f"tiny, {signal}, {m}" for signal in ("diff", "spec", "composite") for m in methods}
+    assert all(row.keys() == {*relight.COLUMNS, "lag"} for row in rows.values())
+    for denoiser in ("reblur", "relax"):
+        with Picture.open(pictures / f"tiny-{denoiser}-strip.webp") as strip:
+            assert strip.size == (2 * tiny_sequence.WIDTH, 3 * tiny_sequence.HEIGHT)  # two references
+        assert (pictures / f"tiny-{denoiser}-curve.png").exists()
+    only = run(tmp_path, "relight", str(sequence), "--denoiser", "relax")["rows"]
+    assert only == {name: row for name, row in rows.items() if "reblur" not in name}
+
+
+def test_strip_without_a_change_of_light(tmp_path: Path) -> None:
+    sequence = tiny_sequence.write(tmp_path / "seq")
+    assert main(["relight", str(sequence), "--denoiser", "reblur", "--pictures", str(tmp_path)]) == 0
+    with Picture.open(tmp_path / "tiny-reblur-strip.webp") as strip:
+        assert strip.size == (2 * tiny_sequence.WIDTH, 3 * tiny_sequence.HEIGHT)
+
+
+def test_scenes_of_relight_change_the_light() -> None:
+    """Of each that changes at once, and not gradually, the frames before and after are compared."""
+    for name in relight.SCENES:
+        changes = quality.testbed.get_scene(name).lighting_changes
+        frames_ = relight.reference_frames(relight.FRAMES, changes)
+        assert set(changes[:2]) <= set(frames_)
+        assert any(frame + 1 in frames_ for frame in frames_)
+    assert relight.reference_frames(28, [12]) == [11, 12, 13, 14, 16]
+    assert relight.reference_frames(28, []) == [13, 14, 15, 25, 26, 27]
+
+
+def test_a_curve_of_darkness() -> None:
+    dark = {name: [0.0, 0.0] for name in ("samples", "on", "off")}
+    assert relight.curve(dark, (200, 100)).size == (200, 100)
 
 
 def test_a_scene_is_rendered_once(

@@ -468,8 +468,9 @@ def test_streams_that_are_none_are_refused(dn: Any, gpu: StandIn) -> None:
         make(dn, "reblur", "cpu")(**plain, stream=1)
     denoiser = make(dn, "reblur", "cuda")
     gpu.capturing(1)
-    with pytest.raises(ValueError, match="stream: it is being captured into a CUDA graph"):
-        denoiser(**pixels(plain))
+    for stream in (LEGACY, PER_THREAD):
+        with pytest.raises(ValueError, match="stream: it is being captured into a CUDA graph"):
+            denoiser(**pixels(plain), stream=stream)
     gpu.capturing(0)
     denoiser(**pixels(plain))
     gpu.drain(LEGACY)
@@ -579,6 +580,13 @@ def test_out_of_memory(dn: Any, gpu: StandIn) -> None:
     out_of_memory = r"cudaMallocAsync failed: out of memory \(cudaErrorMemoryAllocation\)"
     with gpu.failing("cudaMallocAsync", 14), pytest.raises(dn.DeviceError, match=out_of_memory):
         denoiser(**pixels(frame("reblur", 0)))
+
+
+def test_an_overlay_is_for_the_cpu(dn: Any) -> None:
+    with pytest.raises(
+        ValueError, match="overlay: expected False, since what is on a GPU stays there; got True for cuda:0"
+    ):
+        dn.Reblur(8, 8, device="cuda", overlay=True)
 
 
 def test_the_callers_device_stays_current(dn: Any, gpu: StandIn) -> None:

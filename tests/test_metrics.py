@@ -203,6 +203,21 @@ def test_shadow_is_the_share_of_the_sun_that_arrives() -> None:
     np.testing.assert_allclose(lit, np.repeat((hit > 3)[..., None], 3, 2), atol=1e-6)
 
 
+def test_black_references_have_no_scores_but_temporal_ones() -> None:
+    """A room before its light is switched on: no ratio to nothing, no infinite PSNR, enters the means."""
+    frames = {i: tiny_sequence.frame(i) for i in range(4)}
+    dark = ("emission", "ref_diff", "ref_spec")
+    frames[2] |= {name: np.zeros_like(frames[2][name]) for name in dark}
+    tiny = Sequence(tiny_sequence.meta(), frames)
+    shown = {name: 0.5 * image for name, image in metrics.reference_signals(frames[3]).items()}
+    score = metrics.score({2: metrics.reference_signals(frames[2]), 3: shown}, tiny)
+    alone = metrics.score({3: shown}, tiny)
+    for name in ("diff", "spec", "composite"):
+        for column in ("energy", "relmse", "psnr", "flip"):
+            assert score[name][column] == alone[name][column]
+        assert score[name]["trmse"] > 0
+
+
 def test_references_score_perfectly_and_noise_does_not() -> None:
     tiny = sequence()
     perfect = {i: metrics.reference_signals(tiny.frames[i]) for i in (2, 3)}

@@ -128,8 +128,6 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
             word = np.frombuffer(data, np.uint16).reshape(size)
             if entry.get("image", "").endswith(("_past", "_sample")):  # see encode_light()
                 return {"luma": word & 1023, "co": word >> 10 & 7, "cg": word >> 13}
-            if "_light" in entry.get("image", ""):  # the memory of relight_gain
-                return {"evidence": word & 31, "noise": word >> 5}
             match entry.get("image", "").partition(".")[0]:  # see shaders/sigma/shadow.h
                 case "penumbra":
                     return {"visibility": word & 127, "width": word >> 7 & 127, "flags": word >> 14}
@@ -156,6 +154,8 @@ def pixels(entry: dict[str, Any], which: str) -> dict[str, np.ndarray[Any, Any]]
             return {"view_z": words[..., 0].view(np.float32), **fields, "roughness": words[..., 1] >> 22}
         case "R32U":
             word = np.frombuffer(data, np.uint32).reshape(size)
+            if "_light" in entry.get("image", ""):  # the memory of relight_gain, see pack_memory()
+                return {"evidence": word & 255, "noise": word >> 8 & 4095, "drift": word >> 20}
             match entry.get("image", "").partition(".")[0]:  # see shaders/sigma/shadow.h
                 case "shadow_history":
                     return {"visibility": word & 4095, "frames": word >> 12 & 15, "depth": word >> 16}

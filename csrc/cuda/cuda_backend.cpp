@@ -114,8 +114,9 @@ class CudaBackend final : public Backend {
         guarded([&] {
             const cudaStream_t stream = stream_of(queue.stream);
             cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-            DN_CUDA(cudaStreamIsCapturing, stream, &capture);
-            if (capture != cudaStreamCaptureStatusNone)
+            const cudaError_t asked = cudaStreamIsCapturing(stream, &capture);
+            if (asked != cudaErrorStreamCaptureImplicit) check(asked, "cudaStreamIsCapturing");  // implicit: the default stream, while another is captured
+            if (asked != cudaSuccess || capture != cudaStreamCaptureStatusNone)
                 throw std::invalid_argument("stream: it is being captured into a CUDA graph, and a frame cannot be: its parameters are copied from the host");
             enter(stream);
             for (const uintptr_t other : queue.after) {
@@ -240,7 +241,11 @@ class CudaBackend final : public Backend {
     }
     void stop(const DeviceFailure& failure) {
         if (stopped_.empty()) stopped_ = failure.what();
-        if (in_frame_) cudaStreamSynchronize(stream_);  // what was queued before uses memory that may go any time now
+        // What is queued uses memory that may go any time now.
+        if (in_frame_)
+            cudaStreamSynchronize(stream_);
+        else if (last_)
+            cudaEventSynchronize(last_);
         in_frame_ = false;
     }
 

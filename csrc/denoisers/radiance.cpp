@@ -53,6 +53,7 @@ std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& f, const st
         if (radius > 0 || specular) {
             const auto [c, sn] = kernel_rotation(f.frame_index, 0.70710678, 90);
             const auto blurred = g.transient<RGBA16F>(page.with("_prepass"));
+            if (how.needs.responsive) i.averaged = g.transient<R8U>(page.with("_averaged"));
             if (specular) {
                 tracking = g.transient<R16F>("tracking");
                 tracking_history = g.history<R16F>("tracking_history");
@@ -65,6 +66,7 @@ std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& f, const st
                                                   .motion = motion,
                                                   .signal = i.signal,
                                                   .out = blurred,
+                                                  .averaged = i.averaged,
                                                   .tracking = tracking,
                                                   .max_radius = radius,
                                                   .lobe_fraction = how.lobe_fraction,
@@ -115,6 +117,8 @@ std::array<LobeImages, 2> accumulate(Graph& g, const FrameConstants& f, const st
                                                                 .history_responsive_specular = sp.responsive_history,
                                                                 .responsive_diffuse = d.responsive,
                                                                 .responsive_specular = sp.responsive,
+                                                                .averaged_diffuse = d.averaged,
+                                                                .averaged_specular = sp.averaged,
                                                                 .prev_frames_diffuse = d.frames.previous,
                                                                 .prev_frames_specular = sp.frames.previous,
                                                                 .frames_diffuse = d.frames.current,

@@ -29,7 +29,7 @@ struct LobeImages {
     Image<RGBA16F> responsive, responsive_history;
     Image<R16U> sample, past, footprint;
     Image<R32U> offset;
-    Image<R8U> trust;
+    Image<R8U> trust, averaged;
     Image<R16F> tracking;  // of specular
     History<R8U> frames;
     LightChange light;

@@ -12,6 +12,10 @@
 
 namespace denoise {
 
+// Correlation of the noise of a level's taps, by what open levels leave of white noise: deviations of 0.351, 0.162, 0.080, 0.040, each half of the
+// one before, where independent taps would leave a third.
+constexpr float shared_noise_of_levels[] = {0, 0.102f, 0.135f, 0.143f};
+
 void Relax::constants(FrameConstants& f) const { radiance_constants(f, settings_); }
 void Relax::example(FrameInput& input) const { radiance_example(input); }
 
@@ -75,6 +79,7 @@ void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
                                                   .signal = signal,
                                                   .responsive = i.responsive,
                                                   .sample = i.sample,
+                                                  .averaged = specular ? i.trust : i.averaged,
                                                   .out = i.slow,
                                                   .responsive_out = i.responsive_history,
                                                   .fix_frames = fix_frames,
@@ -114,6 +119,7 @@ void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
         const Image<RGBA16F> levels[] = {g.transient<RGBA16F>(page.with("_even")), g.transient<RGBA16F>(page.with("_odd"))};
         for (int k = 0; k < s.atrous_iterations; k++, level.step *= 2) {
             level.out = levels[k % 2];
+            level.shared = shared_noise_of_levels[std::min(k, 3)];
             if (k == 0)
                 g.run<Pass::atrous_first>(page.variant(), level);
             else if (k <= 2)
@@ -123,6 +129,9 @@ void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
             level.signal = level.out;
             level.responsive = {};
         }
+        if (const Array variance = g.output(page.with("_variance")); variance.present())
+            g.run<Pass::estimate_error>(page.label(),
+                                        {.guide = guides.guide, .signal = level.out, .factor = i.factor, .variance = variance, .plane_sensitivity = s.plane_sensitivity});
         g.run<Pass::resolve>(page.label(), {.guide = guides.guide,
                                             .signal = level.out,
                                             .distances = i.slow,
@@ -133,7 +142,6 @@ void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
                                             .out = g.output(page.name),
                                             .history_length = g.output(page.with("_history_length")),
                                             .hit_distance = g.output(page.with("_hit_distance")),
-                                            .variance = g.output(page.with("_variance")),
                                             .lobe = page.lobe,
                                             .split = f.split_screen});
     }

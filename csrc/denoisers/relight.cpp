@@ -34,7 +34,7 @@ LightChange relight(Graph& g, const char* name, const Relit& s, float proof) {
                                           .before = level.before,
                                           .coarse_gain = coarse.gain,
                                           .coarse_add = coarse.add,
-                                          .memory = g.permanent<R16U>(image("_light", l), level.width, level.height),
+                                          .memory = g.permanent<R32U>(image("_light", l), level.width, level.height),
                                           .gain = change.gain,
                                           .add = change.add,
                                           .changed = change.changed,

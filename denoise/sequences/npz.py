@@ -182,6 +182,14 @@ def write_json(path: Path, value: object) -> None:
         file.write((json.dumps(value, indent=1) + "\n").encode())
 
 
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a PNG file, of (H, W, 3): it is there whole or not at all. Needs Pillow (extra `cli`)."""
+    from PIL import Image
+
+    with _atomic(path) as file:
+        Image.fromarray(picture).save(file, format="PNG")
+
+
 def _read_member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with file.open(f"{name}.npy") as member:
         return np.lib.format.read_array(member, allow_pickle=False)

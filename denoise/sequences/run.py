@@ -31,7 +31,16 @@ from denoise.denoiser import FamilyDenoiser, FrameDenoiser, Pipeline, Reblur, Re
 from denoise.frame import SIGNALS
 from denoise.settings import FAMILIES, Field, FrameSettings, did_you_mean
 
-from .npz import NpzFrames, content_digest, frame_path, open_sequence, read_arrays, write_arrays, write_json
+from .npz import (
+    NpzFrames,
+    content_digest,
+    frame_path,
+    open_sequence,
+    read_arrays,
+    write_arrays,
+    write_json,
+    write_picture,
+)
 from .sequence import (
     Arrays,
     Sequence,
@@ -68,6 +77,7 @@ def denoise_sequence(
     preroll: int = 0,
     device: str = "auto",
     force: bool = False,
+    overlay: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Run:
     """Denoise the sequence in the folder `source` into the folder `out`: frame_%04d.npz (float16) and run.json.
@@ -79,10 +89,12 @@ def denoise_sequence(
     preroll    frames before them (as far as there are) that only fill the history, which begins with the first of them
     device     as for the denoisers
     force      also write frames that are there already
+    overlay    also write overlay_%04d.png, the denoiser's `overlay()` of each frame; one that lacks it is not done
     progress   called with the frames denoised so far and in all, those for the history included
 
-    Raises ValueError for wrong arguments, DeviceError, and SequenceError that begins with the file that is missing,
-    damaged or unusable; frames that were done by then are kept.
+    Raises ValueError for wrong arguments, DeviceError, DenoiseError where an overlay cannot be drawn because Pillow is
+    absent, and SequenceError that begins with the file that is missing, damaged or unusable; frames that were done by
+    then are kept.
     """
     sequence = open_sequence(source)
     frames = range(sequence.num_frames) if frames is None else frames
@@ -92,7 +104,7 @@ def denoise_sequence(
     if preroll < 0:
         raise ValueError(f"preroll: expected 0 or more, got {preroll}")
     names = fitting(sequence.frames[0], sequence.meta) if denoisers is None else choose(denoisers)
-    denoiser = create(names, sequence.meta, device, settings)
+    denoiser = create(names, sequence.meta, device, settings, overlay)
     where = denoiser.device
     journal = _Journal(
         Path(out),
@@ -102,6 +114,7 @@ def denoise_sequence(
             "device": f"{where.name}:{where.backend}",
             "version": version(),
         },
+        overlay,
     )
     start = max(frames.start - preroll, 0)
     read = input_names(sequence.meta, denoiser.inputs)
@@ -115,6 +128,8 @@ def denoise_sequence(
             raise SequenceError(f"{frame_path(source, index)}: {error}") from error
         if index in todo:
             write_arrays(frame_path(out, index), signals)
+            if overlay:
+                write_picture(overlay_path(out, index), denoiser.overlay())
             journal.record(index, todo[index], milliseconds)
         progress(count, len(steps))
     if unreadable:
@@ -131,16 +146,22 @@ def open_outputs(folder: str | os.PathLike[str]) -> NpzFrames:
         return NpzFrames(folder)
 
 
+def overlay_path(folder: str | os.PathLike[str], index: int) -> Path:
+    return Path(folder) / f"overlay_{index:04d}.png"
+
+
 def create(
     names: Iterable[str],
     meta: Mapping[str, Any],
     device: str = "auto",
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    overlay: bool = False,
 ) -> FrameDenoiser:
     """A denoiser by its name, or a Pipeline of several, for the size and frame rate of a sequence, with float16 results.
 
     device    "auto" is the CPU: frames of files are in host memory
     settings  denoiser -> setting -> value; denoisers that are not among `names` may be there, too
+    overlay   whether frames can be shown by `overlay()`
     """
     device = "cpu" if device == "auto" else device
     members = [
@@ -150,6 +171,7 @@ def create(
             device=device,
             settings=FAMILIES[name](**{**frame_settings(meta), **(settings or {}).get(name, {})}),
             dtype=np.float16,
+            overlay=overlay,
         )
         for name in choose(names)
     ]
@@ -292,9 +314,10 @@ def _digest(value: object) -> str:
 class _Journal:
     """run.json: how the frames in a folder were made, and which are done; frames made otherwise are not listed."""
 
-    def __init__(self, folder: Path, made_with: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, made_with: Mapping[str, Any], overlay: bool) -> None:
         self.folder = folder
         self.made_with = made_with
+        self.overlay = overlay
         self._frames: dict[str, dict[str, Any]] = {}
         try:
             old = json.loads((folder / "run.json").read_text())
@@ -305,6 +328,8 @@ class _Journal:
 
     def has(self, index: int, key: str) -> bool:
         entry = self._frames.get(str(index), {})
+        if self.overlay and not (entry.get("overlay") and overlay_path(self.folder, index).is_file()):
+            return False
         return entry.get("key") == key and zipfile.is_zipfile(frame_path(self.folder, index))
 
     def forget(self, indices: Iterable[int]) -> None:
@@ -314,7 +339,7 @@ class _Journal:
         self._write()
 
     def record(self, index: int, key: str, milliseconds: float) -> None:
-        self._frames[str(index)] = {"ms": round(milliseconds, 3), "key": key}
+        self._frames[str(index)] = {"ms": round(milliseconds, 3), "key": key, "overlay": self.overlay}
         self._write()
 
     @property

@@ -148,7 +148,7 @@ class Scene:
 
     at                frame number -> View; also of frame -1, to which the motion of frame 0 refers
     num_frames        length of the animation at 30 frames per second
-    lighting_changes  first frames under new lighting
+    lighting_changes  first frames under new lighting, or after a cut
     bounces           vertices after the primary one that scatter light
     exposure          what to multiply radiance with before tone mapping
     jitter            whether the rays of a frame go through a point of a Halton sequence instead of pixel centres

@@ -9,7 +9,9 @@ from .scene import (
     Camera,
     Lamp,
     Material,
+    Rgb,
     Scene,
+    Shape,
     Sky,
     Sun,
     View,
@@ -484,6 +486,115 @@ def stained(frame: int) -> View:
     return View(camera, shapes, sky, sun, (Lamp("lamp", lamp, 0.06, (9.0, 7.8, 6.0)),))
 
 
+CHANGE = 12  # first frame under other light, or seen by another camera, of the scenes of the studio
+
+DAYLIGHT, WARM, COOL = (5.0, 4.8, 4.4), (16.0, 8.0, 3.0), (4.0, 9.0, 15.0)
+
+
+FRONT = Camera((0.25, 1.35, 2.8), (0.0, 0.95, -0.8), 46)
+
+
+def _studio(
+    ceiling: Rgb = DAYLIGHT,
+    left: Rgb = WARM,
+    right: Rgb = COOL,
+    *things: Shape,
+    camera: Camera = FRONT,
+) -> View:
+    """A small room to try light in: a light in the ceiling, two globes, a mirror, polished planks; and more things."""
+    plaster = Material("plaster", (0.74, 0.72, 0.69), (0.68, 0.66, 0.63), roughness=1, f0=0, texture="clouds", scale=2)
+    green = Material("green", (0.16, 0.33, 0.22), (0.13, 0.28, 0.19), roughness=1, f0=0, texture="clouds", scale=2)
+    planks = Material("planks", (0.42, 0.26, 0.14), (0.26, 0.14, 0.07), 0.25, 0.4, texture="planks", scale=6)
+    mirror = Material("mirror", (0.9, 0.91, 0.92), roughness=0.05, metal=True)
+    marble = Material("marble", (0.82, 0.81, 0.79), (0.28, 0.3, 0.34), 0.18, texture="marble", scale=1.3)
+    checks = Material("checks", (0.86, 0.83, 0.76), (0.55, 0.1, 0.07), 0.5, texture="checker", scale=1)
+    shapes = [
+        box((0, -0.05, 0.5), (6.2, 0.1, 6.2), planks),
+        box((0, 2.65, 0.5), (6.2, 0.1, 6.2), plaster),
+        box((0, 1.3, -2.45), (6.2, 2.7, 0.1), green),
+        box((0, 1.3, 3.65), (6.2, 2.7, 0.1), plaster),
+        *[box((x, 1.3, 0.5), (0.1, 2.7, 6.2), plaster) for x in (-3.05, 3.05)],
+        panel((0.3, 2.59, -0.6), (0, -1, 0), (1.0, 0.8), Material("ceiling light", emission=ceiling)),
+        sphere((-1.75, 1.05, -1.3), 0.16, Material("left globe", emission=left)),
+        cylinder((-1.75, 0, -1.3), 0.03, 0.9, BRASS),
+        sphere((1.95, 1.05, -1.5), 0.16, Material("right globe", emission=right)),
+        cylinder((1.95, 0, -1.5), 0.03, 0.9, BRASS),
+        box((-0.55, 1.25, -2.38), (1.3, 1.5, 0.04), mirror),
+        box((0.2, 0.3, -0.9), (0.9, 0.6, 0.6), marble, 15),
+        sphere((0.05, 0.84, -0.9), 0.24, checks),
+        sphere((0.45, 0.73, -0.75), 0.13, GOLD),
+        sphere((-1.0, 0.3, -0.3), 0.3, WHITE),
+        sphere((1.2, 0.28, -0.4), 0.28, CHROME),
+    ]
+    return View(camera, [*shapes, *things])
+
+
+def _lit(color: Rgb, by: float) -> Rgb:
+    return color[0] * by, color[1] * by, color[2] * by
+
+
+def _at(level: float) -> View:
+    """All lights by that factor."""
+    return _studio(_lit(DAYLIGHT, level), _lit(WARM, level), _lit(COOL, level))
+
+
+def lamps(frame: int) -> View:
+    """The left globe goes out."""
+    return _studio(_lit(DAYLIGHT, 0.2), _lit(WARM, frame < CHANGE))
+
+
+def colour(frame: int) -> View:
+    """All light turns from amber to blue of the same luminance."""
+    light = (7.7, 4.2, 1.9) if frame < CHANGE else (1.9, 5.1, 10.5)
+    return _studio(light, light, light)
+
+
+def dark(frame: int) -> View:
+    """No light at all until the globes and the ceiling are switched on."""
+    return _at(frame >= CHANGE)
+
+
+def torch(frame: int) -> View:
+    """A small light flies before the wall, and its pool of light with it."""
+    place = 2.2 * wave(frame, 96, -0.15), 1.45 + 0.3 * wave(frame, 40), -1.6
+    spark = sphere(place, 0.13, Material("spark", emission=(24.0, 17.0, 8.0)))
+    return _studio(_lit(DAYLIGHT, 0.1), _lit(WARM, 0.15), _lit(COOL, 0.15), spark)
+
+
+def edge(frame: int) -> View:
+    """A board slides along the wall, in light from the side, and its shadow before it."""
+    window = panel((2.96, 1.5, 1.3), (-1, 0, -0.4), (1.2, 1.4), Material("window", emission=(18.0, 16.0, 13.5)))
+    board = box((1.1 + 1.2 * wave(frame, 96), 1.3, -1.5), (0.8, 1.3, 0.04), BLACK)
+    return _studio(_lit(DAYLIGHT, 0.15), _lit(WARM, 0.1), _lit(COOL, 0.1), window, board)
+
+
+def mirror(frame: int) -> View:
+    """A ball flies to and fro before the mirror, which stands still."""
+    ball = Material("ball", (0.9, 0.25, 0.05), (0.95, 0.9, 0.8), 0.5, texture="stripes", scale=1)
+    x = -0.9 + 0.8 * wave(frame, 40)
+    return _studio(DAYLIGHT, _lit(WARM, 0.5), _lit(COOL, 0.5), sphere((x, 1.3, 0.3), 0.2, ball))
+
+
+def flicker(frame: int) -> View:
+    """The ceiling light is at full power in one frame of three only."""
+    return _studio(_lit(DAYLIGHT, 1.0 if frame < CHANGE or frame % 3 == 0 else 0.25), _lit(WARM, 0.3), _lit(COOL, 0.3))
+
+
+def fade(frame: int) -> View:
+    """All light halves every four frames."""
+    return _at(0.5 ** (max(frame - CHANGE + 1, 0) / 4))
+
+
+def cut(frame: int) -> View:
+    """The picture cuts to another camera."""
+    return _studio(camera=FRONT if frame < CHANGE else Camera((-2.4, 1.7, 1.6), (0.6, 0.7, -1.2), 40))
+
+
+def tenfold(frame: int) -> View:
+    """All light is ten times as bright for some frames, as if the exposure had changed."""
+    return _at(10 if SWITCHES[0] <= frame < SWITCHES[1] else 1)
+
+
 SCENES = {
     scene.name: scene
     for scene in (
@@ -524,5 +635,22 @@ SCENES = {
             exposure=0.5,
         ),
         Scene("stained", "Sun and a lamp through coloured glass; the camera stands still.", stained, exposure=0.5),
+        # In the studio, where nothing but what is said here changes
+        Scene("lamps", "One globe of three lights goes out.", lamps, lighting_changes=(CHANGE,), exposure=4.0),
+        Scene("colour", "Amber light turns blue, as bright.", colour, lighting_changes=(CHANGE,), exposure=2.5),
+        Scene("dark", "A black room is lit.", dark, lighting_changes=(CHANGE,), exposure=2.5),
+        Scene("torch", "A small light flies before still things.", torch, exposure=4.0),
+        Scene("edge", "A board slides along a wall, and its shadow with it.", edge, exposure=2.5),
+        Scene("mirror", "A ball flies before a mirror.", mirror, exposure=2.5),
+        Scene(
+            "flicker",
+            "The ceiling light flickers at 10 Hz.",
+            flicker,
+            lighting_changes=tuple(frame for frame in range(CHANGE + 1, 28) if frame % 3 < 2),
+            exposure=4.0,
+        ),
+        Scene("fade", "All light fades, by half every four frames.", fade, lighting_changes=(CHANGE,), exposure=4.0),
+        Scene("cut", "The picture cuts to another camera.", cut, lighting_changes=(CHANGE,), exposure=2.5),
+        Scene("tenfold", "All light is tenfold for ten frames.", tenfold, lighting_changes=SWITCHES, exposure=0.8),
     )
 }

@@ -9,20 +9,18 @@ struct ResolveArgs {
     Image<Guide> guide;             // in
     Image<RGBA16F> signal;          // in
     Image<R16F> luma;               // in: stabilised, may be absent
-    Image<RGBA16F> distances;       // in, may be absent: where the hit distance is instead of beside the signal, which then has a standard deviation there
+    Image<RGBA16F> distances;       // in, may be absent: where the hit distance is instead of beside the signal
     Image<R8U> frames;              // in
     Array noisy, noisy_distance, factor;  // in: for the split screen; distance and factor may be absent
     Array out;                      // out: radiance
     Array history_length, hit_distance;   // out, may be absent: frames; world units
-    Array variance;                       // out, may be absent: of the luma
     Lobe lobe = Lobe::diffuse;
     float split = 0;                // uv.x
     template <class V> void io(V& v) {
         v.in(guide), v.in(signal), v.in(luma), v.in(distances), v.in(frames), v.in(noisy), v.in(noisy_distance), v.in(factor), v.out(out), v.out(history_length),
-            v.out(hit_distance), v.out(variance);
+            v.out(hit_distance);
     }
 };
-constexpr float shared_noise = 3;  // variance that filters underestimate, because pixels share noise by pre-pass and resampling; measured
 }  // namespace denoise
 
 #ifdef DN_TARGET
@@ -50,11 +48,6 @@ struct Resolve {
                 h = select(raw, select(given >= Float(0.f), min(given, Float(65504.f)), Float(0.f)), h);
             }
             write(a.hit_distance, p, 0, select(surface, h, Float(0.f)));
-        }
-        if (a.variance.present()) {
-            const Float factor =
-                a.factor.present() ? rgb_to_ycocg({demodulation_factor(a.factor, p, 0), demodulation_factor(a.factor, p, 1), demodulation_factor(a.factor, p, 2)}).x : Float(1.f);
-            write(a.variance, p, 0, select(surface, Float(shared_noise) * square(c.w * factor), Float(0.f)));
         }
     }
 };

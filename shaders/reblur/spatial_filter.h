@@ -25,6 +25,7 @@ struct SpatialFilterArgs {
     Array motion;             // in, pre-pass only; may be absent
     Image<RGBA16F> signal;    // in
     Image<RGBA16F> out;       // out
+    Image<R8U> averaged;      // out, pre-pass, may be absent: how many samples its mean is worth, see encode_averaged()
     Image<R16F> tracking;     // out, specular pre-pass: distance in metres that the reflection's motion follows, 0 = none
     float max_radius = 0;     // px at this resolution
     float min_radius = 0;     // px at this resolution
@@ -36,7 +37,9 @@ struct SpatialFilterArgs {
     int min_material = 0;
     int tracking_only = 0;  // specular pre-pass leaves the radiance alone
     Convergence convergence;
-    template <class V> void io(V& v) { v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(signal), v.out(out), v.out(tracking); }
+    template <class V> void io(V& v) {
+        v.in(tiles), v.in(guide), v.in(material), v.in(frames), v.in(prev_guide), v.in(motion), v.in(signal), v.out(out), v.out(averaged), v.out(tracking);
+    }
 };
 
 }  // namespace denoise
@@ -46,6 +49,13 @@ struct SpatialFilterArgs {
 #include "../reproject.h"
 #include "../sampling.h"
 namespace denoise::DN_TARGET {
+
+// How many samples a mean of one to nine is worth: its logarithm in four bits. Four more may tell how far a reflection's past is believed.
+constexpr float averaged_codes = 15 / 3.169925f;  // to a power of two
+DN_FN Int encode_averaged(Float samples) { return to_int(log2(samples) * Float(averaged_codes) + Float(0.5f)); }
+DN_FN Float decode_averaged(Int code) { return exp2(to_float(code & Int(15)) * Float(1 / averaged_codes)); }
+DN_FN Int encode_trust(Float trust, Int averaged) { return shift_left(to_int(sat(trust) * Float(15.f) + Float(0.5f)), 4) | averaged; }
+DN_FN Float decode_trust(Int code) { return to_float(shift_right(code, 4)) * Float(1.f / 15.f); }
 
 // Four taps at the radius on the axes, four at half of it on the diagonals; weights exp(-0.66 z^2) with z = 1 and 1/2.
 constexpr int blur_taps = 8;
@@ -81,6 +91,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         const Float4 c = fetch(a.signal, p);
         if (in_sky_tile(a.tiles, p) || !any(surface)) {
             if (a.tracking.present()) store(a.tracking, p, Float(0.f));
+            if (a.averaged.present()) store(a.averaged, p, Int(0));
             return store(a.out, p, c);
         }
 
@@ -132,6 +143,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         if (a.material.present()) center_material = fetch(a.material, p);
 
         // Sums over the samples with a distance, and over those without, whose weight is only known at the end.
+        Float at_center(1.f), elsewhere(0.f), elsewhere_squared(0.f);  // weights; taps of a small disc are the centre itself
         Float4 sum = {c.x, c.y, c.z, Float(0.f)}, blind = {Float(0.f), Float(0.f), Float(0.f), Float(0.f)};
         Float total(1.f), geometry(0.f), blind_total(0.f);
         Float distance_sum = select(known, c.w, Float(0.f)), distance_total = select(known, Float(1.f), Float(0.f));
@@ -141,6 +153,7 @@ template <Lobe L, Stage S> struct SpatialFilter {
         const Float reach_x = abs(axis_x.x) + abs(axis_y.x), reach_y = abs(axis_x.y) + abs(axis_y.y), left = p.center_x(), top = p.center_y();
         const bool inside = all(left > reach_x && left + reach_x < Float(float(frame.width)) && top > reach_y && top + reach_y < Float(float(frame.height)));
         // In three rounds, so that the latencies of the taps overlap: places, guides, signals.
+        const Int center_offset = texel_offset(a.guide, p.x, Int(p.y));
         Int offsets[blur_taps];
         Float xs[blur_taps], ys[blur_taps], weights[blur_taps], distance_scale[blur_taps], apart[blur_taps];
         for (int k = 0; k < blur_taps; k++) {
@@ -189,6 +202,9 @@ template <Lobe L, Stage S> struct SpatialFilter {
             sum = sum + value * weight;
             total = total + weight;
             if constexpr (prepass) {
+                const Float counted = select(sighted, weight, w), away = select(offsets[k] == center_offset, Float(0.f), counted);
+                at_center = at_center + counted - away;
+                elsewhere = elsewhere + away, elsewhere_squared = elsewhere_squared + square(away);
                 geometry = geometry + wk;
                 distance_sum = distance_sum + value.w * weight;
                 distance_total = distance_total + weight;
@@ -206,6 +222,10 @@ template <Lobe L, Stage S> struct SpatialFilter {
         if constexpr (prepass && specular) {
             store(a.tracking, p, select(surface && tracking < Float(1e30f), min(tracking * Float(1.f / frame.units_per_metre), Float(65504.f)), Float(0.f)));
             if (a.tracking_only) result = {c.x, c.y, c.z, result.w};
+        }
+        if (prepass && a.averaged.present()) {
+            const Float samples = a.tracking_only ? Float(1.f) : square(at_center + elsewhere) / (square(at_center) + elsewhere_squared);
+            store(a.averaged, p, encode_averaged(samples));
         }
         if constexpr (!prepass) result = dither_to_half(result, random_word(frame, p, 2 + int(S) * 2 + int(L)));
         store(a.out, p, select(surface, result, c));

@@ -5,6 +5,7 @@
 #include "../common/classify_tiles.h"
 #include "../lobe.h"
 #include "../relight/tiles.h"
+#include "spatial_filter.h"
 
 namespace denoise {
 
@@ -21,13 +22,14 @@ struct TemporalAccumulationArgs {
     Image<R16F> fast_diffuse, fast_specular;       // out
     Image<RGBA16F> history_responsive_diffuse, history_responsive_specular;  // in, may be absent: colour of a short history, and the samples' standard deviation of luma
     Image<RGBA16F> responsive_diffuse, responsive_specular;                  // out, with them
+    Image<R8U> averaged_diffuse, averaged_specular;  // in, may be absent: how many samples the pre-pass averaged; see encode_averaged()
     Image<R8U> prev_frames_diffuse, prev_frames_specular;  // in
     Image<R8U> frames_diffuse, frames_specular;    // out: history length
     Image<R16F> tracking, prev_tracking;           // in: distance in metres that the reflection's motion follows, this frame's samples and last frame's result
     Image<R16F> tracking_out;                      // out
     Image<R16U> footprint_diffuse, footprint_specular;  // out, may be absent: for stabilisation, which looks at the same place
     Image<R32U> offset_specular;                   // out, may be absent: where that is, in pixels from this one, as two fp16
-    Image<R8U> trust_specular;                     // out, may be absent: how far the place that was found is believed, 0 to 255
+    Image<R8U> trust_specular;                     // out, may be absent: how far the place that was found is believed, and what the pre-pass averaged; see encode_trust()
     Image<R16U> past_diffuse, past_specular;       // out, may be absent: the history found, for re-lighting; see encode_light()
     float max_frames[2] = {}, max_fast_frames[2] = {};  // by lobe
     float fix_frames = 0;
@@ -43,6 +45,7 @@ struct TemporalAccumulationArgs {
         v.inout(diffuse), v.inout(specular), v.in(history_diffuse), v.in(history_specular);
         v.in(history_fast_diffuse), v.in(history_fast_specular), v.out(fast_diffuse), v.out(fast_specular);
         v.in(history_responsive_diffuse), v.in(history_responsive_specular), v.out(responsive_diffuse), v.out(responsive_specular);
+        v.in(averaged_diffuse), v.in(averaged_specular);
         v.in(prev_frames_diffuse), v.in(prev_frames_specular), v.out(frames_diffuse), v.out(frames_specular);
         v.in(tracking), v.in(prev_tracking), v.out(tracking_out), v.out(footprint_diffuse), v.out(footprint_specular), v.out(offset_specular), v.out(trust_specular);
         v.out(past_diffuse), v.out(past_specular);
@@ -268,9 +271,10 @@ template <Signals S> struct TemporalAccumulation {
             Float4 fast = select(fresh, current, mix(past_fast, current, fast_speed));
             fast = with_luma(fast, mix(fast.x, min(fast.x, fast_limit), limiter));
             // Welford's update of the variance: no difference of large numbers, and no square that fp16 could not hold is stored. A new history
-            // has none; what it means by that, its length tells.
-            const Float step = current.x - history.x;
-            fast.w = select(fresh, Float(0.f), sqrt((Float(1.f) - speed) * (square(past_fast.w) + speed * square(step))));
+            // has none; what it means by that, its length tells. A mean of samples varies less than they do.
+            const auto& averaged = spec ? a.averaged_specular : a.averaged_diffuse;
+            const Float samples = averaged.present() ? decode_averaged(fetch(averaged, p)) : Float(1.f);
+            fast.w = select(fresh, Float(0.f), sqrt((Float(1.f) - speed) * (square(past_fast.w) + speed * samples * square(current.x - history.x))));
             store(out, p, dither_to_half(zero_where(!pt.surface, fast), word));
         }
 
@@ -424,7 +428,7 @@ template <Signals S> struct TemporalAccumulation {
         const Float stored = mix(min(trusted_surface, max(limit_surface, fix)), min(trusted_image, max(limit_image, fix)), share);
         const Float trust = mix(conf_surface, conf_image, share);
         blend<Lobe::specular>(a, frame, p, pt, chosen, history_uv, mix(n_surface, n_image, share), stored, trust);
-        if (a.trust_specular.present()) store(a.trust_specular, p, to_int(sat(trust) * Float(255.f) + Float(0.5f)));
+        if (a.trust_specular.present()) store(a.trust_specular, p, encode_trust(trust, a.averaged_specular.present() ? fetch(a.averaged_specular, p) : Int(0)));
         store(a.tracking_out, p, select(pt.surface, h * Float(1.f / frame.units_per_metre), Float(0.f)));
         if (a.footprint_specular.present()) store(a.footprint_specular, p, encode_footprint(chosen));
         if (!a.offset_specular.present()) return;

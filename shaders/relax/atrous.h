@@ -4,6 +4,8 @@
 //
 // Its variance is that of the history, not of a sample: the samples' variance over the number of them that the history is worth. Where there are
 // too few to tell, what the neighbourhood varies by takes over, so that a history just replaced does not tighten the filter.
+// Samples are meant as they came, before the pre-pass: what that takes from a pixel's noise it gives to its neighbours', and a wide filter meets it
+// again. For the same reason taps of a level are not independent: they share what the levels before averaged.
 #pragma once
 #include "../common/classify_tiles.h"
 #include "../lobe.h"
@@ -14,12 +16,13 @@ struct AtrousArgs {
     Image<Guide> guide;         // in
     Image<R8U> material;        // in, may be absent
     Image<R8U> frames;          // in
-    Image<R8U> trust;           // in, specular only: how far the reflection's past is believed, 0 to 255
+    Image<R8U> trust;           // in, specular only: how far the reflection's past is believed; see encode_trust()
     Array confidence;           // in, may be absent
     Image<RGBA16F> signal;      // in: YCoCg; standard deviation of the luma, but for the first level
     Image<RGBA16F> responsive;  // in, first level: standard deviation of the samples' luma beside a short history
     Image<RGBA16F> out;         // out: YCoCg; standard deviation
     int step = 1;               // px
+    float shared = 0;           // correlation of the noise of one tap and another
     float phi = 1;              // width of the luminance stop, standard deviations
     float max_exponent = 0;     // of the luminance stop
     float lobe_fraction = 0;    // of the lobe within which normals mix
@@ -37,6 +40,7 @@ struct AtrousArgs {
 
 #ifdef DN_TARGET
 #include "../edge_weights.h"
+#include "../reblur/spatial_filter.h"
 #include "../sampling.h"
 namespace denoise::DN_TARGET {
 
@@ -90,18 +94,20 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         Float roughness_scale = Float(0.f);
     };
 
-    DN_FN static Float weight(const Args& a, const FrameConstants& frame, const Stops& s, const Sample& tap, Float x, Float y, Float apart) {
+    DN_FN static Float weight(const Args& a, const FrameConstants& frame, const Stops& s, const Sample& tap, Float x, Float y, Float distance) {
         Float w = compact_weight(s.plane.residual(x, y, tap.z));
         const Float cosine = dot(s.n, tap.n);
         if (specular && a.roughness_stop) {
             const Float chord = sqrt(max(Float(2.f) - Float(2.f) * cosine, Float(0.f)));
-            w = w * (Float(1.f) - s.angle_depth * smooth_step(max(chord, apart * s.view_angle) * s.inv_angle));
+            w = w * (Float(1.f) - s.angle_depth * smooth_step(max(chord, distance * s.view_angle) * s.inv_angle));
             w = w * compact_weight((tap.roughness - s.roughness) * s.roughness_scale);
         } else {
             w = w * normal_weight(cosine, s.inv_angle);
         }
         // The noise of both pixels counts: a bright sample must reach its neighbours as they reach it, or light is lost.
-        const Float difference = min(abs(tap.signal.x - s.luma) * rsqrt(square(s.reach) + square(s.tap_reach * tap.signal.w)), Float(a.max_exponent));
+        // Small differences hardly count, or noise would close the stop against itself: a parabola that goes over into a line.
+        const Float apart2 = square((tap.signal.x - s.luma) * rsqrt(square(s.reach) + square(s.tap_reach * tap.signal.w)));
+        const Float difference = min(sqrt(Float(1.f) + apart2) - Float(1.f), Float(a.max_exponent));
         w = w * exp2(Float(-1.44269504f) * s.luma_open * difference);
         return select(is_surface(frame, tap.z), w, Float(0.f));
     }
@@ -119,7 +125,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         const Float3 x = view_position(frame, u, v, center.view_z);
         Float doubt(0.f), trust(1.f);
         if (a.confidence.present()) doubt = sat(Float(a.doubt) * (one - sat(read(a.confidence, p))));
-        if (specular) trust = to_float(fetch(a.trust, p)) * Float(1.f / 255.f);
+        if (specular) trust = decode_trust(fetch(a.trust, p));
 
         Stops s;
         s.n = decode_normal(center.packed);
@@ -148,11 +154,12 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
 
         const float k0 = atrous_kernel[1] * atrous_kernel[1];
         Float3 sum = Float3{c.x, c.y, c.z} * Float(k0);
-        Float total(k0), variance = square(deviation) * Float(k0 * k0);
+        Float total(k0), variance = square(deviation) * Float(k0 * k0), deviations = deviation * Float(k0);
         const auto add = [&](const Sample& tap, Float w) {
             sum = sum + Float3{tap.signal.x, tap.signal.y, tap.signal.z} * w;
             total = total + w;
-            variance = variance + square((First ? deviation : tap.signal.w) * w);
+            const Float each = (First ? deviation : tap.signal.w) * w;
+            variance = variance + square(each), deviations = deviations + each;
         };
         if constexpr (Reach > 0) {
             for (int j = -1; j <= 1; j++)
@@ -197,7 +204,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
                 }
         }
         const Float each = one / total;
-        store(a.out, p, select(surface, Float4{sum.x * each, sum.y * each, sum.z * each, sqrt(variance) * each}, zeros));
+        store(a.out, p, select(surface, Float4{sum.x * each, sum.y * each, sum.z * each, sqrt(mix(variance, square(deviations), Float(a.shared))) * each}, zeros));
     }
 
    private:

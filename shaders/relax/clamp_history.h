@@ -4,6 +4,7 @@
 #pragma once
 #include "../common/classify_tiles.h"
 #include "../lobe.h"
+#include "../reblur/spatial_filter.h"
 #include "../relight/tiles.h"
 
 namespace denoise {
@@ -14,6 +15,7 @@ struct ClampHistoryArgs {
     Image<RGBA16F> signal;            // in: the long history, this frame's sample blended in
     Image<RGBA16F> responsive;        // in: the short one; standard deviation of the samples' luma
     Image<R16U> sample;               // in: this frame's light, not filtered; see encode_light()
+    Image<R8U> averaged;              // in, may be absent: how many samples the pre-pass averaged; see encode_averaged()
     Image<RGBA16F> out;               // out: the long history
     Image<RGBA16F> responsive_out;    // out: the short one
     float fix_frames = 0;             // shorter histories were rebuilt; so is their short one, from them
@@ -22,7 +24,7 @@ struct ClampHistoryArgs {
     float acceleration = 0;           // anti-lag: of the way to the samples' local mean
     float reset = 0, spatial_sigma = 0, temporal_sigma = 0;  // anti-lag: how much of the excess over these many standard deviations goes
     int anti_firefly = 0;
-    template <class V> void io(V& v) { v.in(tiles), v.in(guide), v.in(frames), v.in(signal), v.in(responsive), v.in(sample), v.out(out), v.out(responsive_out); }
+    template <class V> void io(V& v) { v.in(tiles), v.in(guide), v.in(frames), v.in(signal), v.in(responsive), v.in(sample), v.in(averaged), v.out(out), v.out(responsive_out); }
 };
 }  // namespace denoise
 
@@ -78,7 +80,9 @@ struct ClampHistory {
 
         // The box around the short history's local mean: as wide as its detail, which is what it varies beyond its noise, and as the noise of the
         // long history and of that mean. Both noises follow from the samples', which few bright samples would hide from a small window.
-        const Float variance = square(fast.w / max(fast.x, tiny)), fast_noise = variance * of_mean(min(frames, Float(a.max_fast_frames)));
+        const Float averaged = a.averaged.present() ? decode_averaged(fetch(a.averaged, p)) : one;
+        const Float deviation = fast.w * rsqrt(averaged);  // of what was blended in
+        const Float variance = square(deviation / max(fast.x, tiny)), fast_noise = variance * of_mean(min(frames, Float(a.max_fast_frames)));
         const Float noise = variance * of_mean(frames) + fast_noise * Float(1.f / 9.f);
         const Float before = slow.x;
         Float clamped(zero);
@@ -99,7 +103,7 @@ struct ClampHistory {
             luma = luma + moved, fast_luma = fast_luma + moved;
         }
         if (a.reset > 0.f) {
-            const Float slack = Float(a.spatial_sigma) * sigma.x + Float(a.temporal_sigma) * max(light_sigma, fast.w);  // a window may lack all of the few bright samples
+            const Float slack = Float(a.spatial_sigma) * sigma.x + Float(a.temporal_sigma) * max(light_sigma, deviation);  // a window may lack all of the few bright samples
             const Float excess = max(abs(before - light) - slack, zero), part = sat(Float(a.reset) * excess / (max(before, light) + slack + tiny)) * ready;
             luma = mix(luma, light, part), fast_luma = mix(fast_luma, light, part);
         }

@@ -7,7 +7,7 @@ namespace denoise {
 struct RelightGainArgs {
     Image<RGBA16F> now, before;              // in: this level
     Image<RGBA16F> coarse_gain, coarse_add;  // in: the next coarser level; absent for the coarsest
-    Image<R16U> memory;                      // in and out: the noise of the tile's samples in the last frames, 11 bits, and its evidence, 5 bits
+    Image<R32U> memory;                      // in and out, of the last frames: see pack_memory()
     Image<RGBA16F> gain;                     // out: RGB factor; evidence of a change, 0..1
     Image<RGBA16F> add;                      // out: RGB radiance; doubt, see below
     Image<R8U> changed;                      // out, may be absent: 1 where the light moved
@@ -28,6 +28,8 @@ struct RelightGain {
     static constexpr float rounding_noise = 0.4f;  // of its luma squared: variance of what encode_light() does to a channel of sample and past
     static constexpr float evidence_decay = 0.8f;  // per frame
     static constexpr float noise_share = 1 / 8.f;  // of a frame in the noise that is remembered
+    static constexpr float drift_decay = 0.8f;     // per frame
+    static constexpr float drift_credit = 1.8f;    // a drift is proven by so much less variance: it is corrected in small steps, which do not flicker
     static constexpr float sparse = 50;            // relative variance of samples so few and bright that firefly limits have taken from the history
     static constexpr float most = 4;               // factor of one level: what is darker has no pattern worth scaling, and light is added
     static constexpr float least = 0.02f;
@@ -56,9 +58,9 @@ struct RelightGain {
         // The variance is the larger one of what is seen and what was seen before: sparse samples may all be missing from a window. Where they
         // are too sparse, the history lacks what firefly limits took, which is no change of light.
         const Mask remembered(frame.history_valid != 0);
-        const Int memory = select(remembered, fetch(a.memory, p), Int(0));
-        const Float noise = exp2(to_float(shift_right(memory, 5)) * Float(1.f / 80.f)) - one;  // relative variance
-        evidence = max(evidence, to_float(memory & Int(31)) * Float(evidence_decay / 31.f));
+        const Memory memory = unpack_memory(select(remembered, fetch(a.memory, p), Int(0)));
+        const Float noise = memory.noise;
+        evidence = max(evidence, memory.evidence * Float(evidence_decay));
         doubt = max(doubt, square(max(noise, squares / max(square(luma_now), Float(1e-12f))) * Float(1 / sparse)));
         const Float variance = max(squares - square(luma_now), noise * square(luma)) / pixels, few = Float(few_pixels) / pixels;
         const Float rounding = square(luma) * (Float(rounding_noise) / pixels + square(few));
@@ -68,11 +70,20 @@ struct RelightGain {
         const Float z2 = max(max(proof(now.x, before.x, variance, rounding, brightest), proof(now.y, before.y, variance, rounding, brightest)),
                              proof(now.z, before.z, variance, rounding, brightest));
         doubt = min(doubt, Float(6e4f));
+
+        // What is too small for one frame to prove shows when it goes on in one direction: light that travels, and slow fades.
+        const Float deviation = sqrt(variance + rounding + Float(1e-12f)), difference = luma_now - luma;
+        const Float beyond = with_sign_of(max(abs(difference) - Float(no_difference) * max(luma_now, luma), zero), difference) / deviation;
+        const Float drift = select(seen, memory.drift * Float(drift_decay) + clamp(beyond, Float(-8.f), Float(8.f)), zero);
+        const Float d2 = square(drift) * Float((1 - drift_decay * drift_decay) * drift_credit);
+        const Mask drifts = d2 > z2;
+        const Float proven = max(z2, d2);
         const Float needed = doubt * mix(Float(a.proof), one, evidence);
         // First a gate, for static noise must move nothing; then as much as is expected to be more than noise (James and Stein).
-        const Float gate = sat(one - square(square(needed / max(z2, tiny)))), believed = select(seen, gate * sat(one - one / max(z2, tiny)), zero);
+        const Float gate = sat(one - square(square(needed / max(proven, tiny)))), believed = select(seen, gate * sat(one - one / max(proven, tiny)), zero);
 
-        const Float3 target = mix(before, now, believed);
+        const Float drifted = max(one + drift * Float(1 - drift_decay) * deviation / max(luma, tiny), Float(least));
+        const Float3 target = mix(before, select(drifts, before * drifted, now), believed);
         const Float3 ratio = {factor(target.x, before.x), factor(target.y, before.y), factor(target.z, before.z)};
         r.gain = scale(r.gain, ratio);
         r.add = {added(r.add.x * ratio.x + max(target.x - before.x * ratio.x, zero)), added(r.add.y * ratio.y + max(target.y - before.y * ratio.y, zero)),
@@ -88,11 +99,25 @@ struct RelightGain {
         }
         const Float noise_now = clamp(squares / max(square(after), Float(1e-12f)) - one, zero, Float(1e6f));
         const Float noise_next = select(remembered && seen, mix(noise, noise_now, Float(noise_share)), noise);
-        const Int noise_bits = clamp_int(to_int(log2(one + noise_next) * Float(80.f) + Float(0.5f)), Int(2047));
-        store(a.memory, p, to_int(evidence * Float(31.f)) | shift_left(noise_bits, 5));
+        store(a.memory, p, pack_memory({noise_next, evidence, drift * (one - believed)}));
     }
 
    private:
+    struct Memory {
+        Float noise;     // relative variance of the samples, 12 bits
+        Float evidence;  // of a change, 8 bits
+        Float drift;     // decaying sum of what the samples were above the history, in standard deviations of their mean, 12 bits
+    };
+    DN_FN static Int pack_memory(const Memory& m) {
+        const Int noise = clamp_int(to_int(log2(Float(1.f) + m.noise) * Float(80.f) + Float(0.5f)), Int(4095));
+        const Int drift = to_int(clamp(m.drift, Float(-31.f), Float(31.f)) * Float(64.f) + Float(2048.5f));
+        return to_int(sat(m.evidence) * Float(255.f) + Float(0.5f)) | shift_left(noise, 8) | shift_left(drift, 20);
+    }
+    DN_FN static Memory unpack_memory(Int word) {
+        const Int drift = shift_right(word, 20) & Int(4095);
+        return {exp2(to_float(shift_right(word, 8) & Int(4095)) * Float(1.f / 80.f)) - Float(1.f), to_float(word & Int(255)) * Float(1.f / 255.f),
+                select(word == Int(0), Float(0.f), to_float(drift - Int(2048)) * Float(1.f / 64.f))};
+    }
     DN_FN static Float3 mean_rgb(const Float4& ycocg) { return ycocg_to_rgb({ycocg.x, ycocg.y, ycocg.z}); }
     // The squared difference of two means in units of its variance.
     DN_FN static Float proof(Float now, Float before, Float variance, Float rounding, Float brightest) {

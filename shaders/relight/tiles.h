@@ -63,10 +63,10 @@ DN_FN Relight relight_at(const Image<RGBA16F>& gain, const Image<RGBA16F>& add, 
     for (int k = 1; k < 4; k++) g = g + gather_tap(gain, b, k) * b.weight[k], a = a + gather_tap(add, b, k) * b.weight[k];
     return {{g.x, g.y, g.z}, {a.x, a.y, a.z}};
 }
-// How much a history whose light moved is still worth: its pattern moved, too, and it keeps half of its length for a factor of e.
+// How much a history whose light moved is still worth: its pattern moved, too, and it keeps half of its length for a factor of 2.
 DN_FN Float confidence_in(const Relight& r, Float3 history) {
     const Float before = luma_of(history), after = luma_of(scale(history, r.gain) + r.add), tiny(1e-6f);
-    return Float(1.f) / (Float(1.f) + abs(log2(max(after, tiny) / max(before, tiny))) * Float(0.69314718f));
+    return Float(1.f) / (Float(1.f) + abs(log2(max(after, tiny) / max(before, tiny))));
 }
 // A luma in the new light, of which only its place's new colour is known.
 DN_FN Float relit_luma(const Relight& r, Float luma, Float3 color) {
