@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import sys
 from collections.abc import Iterable
@@ -321,7 +322,8 @@ def _handle(stream: Any) -> int:
         handle = next(
             (getattr(stream, name) for name in ("ptr", "cuda_stream", "handle") if hasattr(stream, name)), stream
         )
-    handle = getattr(handle, "value", handle)  # of ctypes
+    if isinstance(handle, ctypes.c_void_p):
+        handle = handle.value or 0
     if isinstance(handle, bool) or not isinstance(handle, int) or handle < 0:
         raise TypeError(f"stream: expected a CUDA stream or the number of one, got {stream!r}")
     return handle or _LEGACY

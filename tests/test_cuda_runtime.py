@@ -319,8 +319,10 @@ def test_a_stream_that_is_gone_is_not_asked_for(dn: Any, gpu: StandIn) -> None:
 
 def test_producers_are_told_the_stream(dn: Any, gpu: StandIn, streams: list[int]) -> None:
     given = pixels(frame("reblur", 0))
-    for stream in (0, LEGACY, PER_THREAD, streams[0]):
+    numba = types.SimpleNamespace(handle=ctypes.c_void_p(None))  # its default stream
+    for stream in (0, numba, PER_THREAD, types.SimpleNamespace(ptr=streams[0])):
         make(dn, "reblur", "cuda")(**given, stream=stream)
+    for stream in (LEGACY, PER_THREAD, streams[0]):
         gpu.drain(stream)
     arrays = [array for array in given.values() if isinstance(array, Pixels)]
     assert len(arrays) > 10
