@@ -65,7 +65,7 @@ class Denoiser:
         settings: dict[str, dict[str, float]],
         reset: bool,
         stream: int = 0,
-        after: Sequence[int] = (),
+        after: tuple[int, ...] = (),
     ) -> None:
         """Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__, or for a GPU are
         tuples (address, shape, strides in bytes, bits of an element).

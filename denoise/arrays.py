@@ -189,9 +189,9 @@ class Gpu:
             self._stream = next(libraries, _LEGACY)
 
     @property
-    def queue(self) -> tuple[int, list[int]]:
+    def queue(self) -> tuple[int, tuple[int, ...]]:
         """The stream of the frame, and those whose work so far comes first."""
-        return self._stream, sorted(self._after - {self._stream})
+        return self._stream, tuple(sorted(self._after - {self._stream}))
 
     def take(self, name: str, array: Any) -> DeviceArray:
         """The array, looked at. TypeError unless it is one on this GPU."""

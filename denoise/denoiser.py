@@ -7,7 +7,7 @@ import dataclasses
 import numbers
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
@@ -186,10 +186,10 @@ class Denoiser(ABC):
     def _numbers(self) -> dict[str, dict[str, float]]:
         """The settings as the native side takes them."""
 
-    def _place(self, stream: Any, given: Iterable[Any]) -> Place:
-        """Where the arrays of a frame must be."""
+    def _place(self, stream: Any, given: Callable[[], Iterable[Any]]) -> Place:
+        """Where the arrays of a frame must be; `given` lists them."""
         if self._gpu is not None:
-            return arrays.Gpu(self._gpu, stream, given)
+            return arrays.Gpu(self._gpu, stream, given())
         if stream is not None:
             raise TypeError(f"stream: expected None, since {self._device.name} has no streams; got {stream!r}")
         return arrays.HOST
@@ -259,7 +259,7 @@ class FrameDenoiser(Denoiser):
         elif inputs:
             raise TypeError(f"{', '.join(inputs)}: given beside a Frame; set it in the Frame")
         with self._alone():
-            place = self._place(stream, frame.every_array())
+            place = self._place(stream, frame.every_array)
             slots, results, call = self._prepare(frame, out, reset, place)
             goes_on = bool(self._signals) and not reset
             result = self._run(slots, results, call, _signals(slots), place)
@@ -651,7 +651,7 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
         DeviceError where the GPU fails: this instance is at its end then.
         """
         with self._alone():
-            place = self._place(stream, (signal,))
+            place = self._place(stream, lambda: (signal,))
             return self._run(*self._prepare(signal, camera, mask, out, reset, place), self._kept, place)
 
     def _prepare(

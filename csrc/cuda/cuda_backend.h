@@ -33,8 +33,9 @@ class CudaMemory {
     uintptr_t address() const { return address_; }
 
    private:
-    int device_;
-    uintptr_t stream_, address_ = 0;
+    [[maybe_unused]] int device_;
+    [[maybe_unused]] uintptr_t stream_;
+    uintptr_t address_ = 0;
 };
 
 // What is queued on `stream` from now on waits for what is queued on `producer` by now.

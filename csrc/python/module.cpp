@@ -63,10 +63,11 @@ FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outp
 }
 
 void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::list& lights, const py::dict& settings, bool reset,
-                   uintptr_t stream, const std::vector<uintptr_t>& after) {
+                   uintptr_t stream, const py::tuple& after) {
     std::vector<Borrowed> keep;
     FrameInput frame = frame_input(d, inputs, outputs, camera, lights, settings, reset, keep);
-    frame.queue = {stream, after};
+    frame.queue.stream = stream;
+    for (const py::handle other : after) frame.queue.after.push_back(other.cast<uintptr_t>());
     py::gil_scoped_release release;
     d.denoise(frame);
 }
@@ -195,7 +196,7 @@ PYBIND11_MODULE(_core, m) {
                  return std::make_unique<Denoiser>(families, width, height, make_backend(backend));
              }),
              "families"_a, "width"_a, "height"_a, "backend"_a)
-        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "stream"_a = 0, "after"_a = std::vector<uintptr_t>(),
+        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "stream"_a = 0, "after"_a = py::tuple(),
              "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__, or for a GPU are tuples (address, shape, strides in\n"
              "bytes, bits of an element).\n\n"
              "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
