@@ -7,7 +7,7 @@ import dataclasses
 import numbers
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
@@ -29,7 +29,7 @@ from .settings import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .arrays import Array, DType
+    from .arrays import Array, DType, Place
 
 _LARGEST = 16384  # pixels a side
 _STATE = ("family", "width", "height", "signals", "native")
@@ -88,6 +88,7 @@ class Denoiser(ABC):
         self._busy = threading.Lock()
         self._owned = False  # by a Pipeline
         self._families = tuple(families)
+        self._gpu = int(device.backend.partition(":")[2]) if device.backend.startswith("cuda:") else None
         self._native = _core.Denoiser(list(families), width, height, device.backend)
 
     def __repr__(self) -> str:
@@ -152,7 +153,10 @@ class Denoiser(ABC):
             self._signals = signals
 
     def timings(self) -> dict[str, float]:
-        """Milliseconds of each pass in the last frame; empty before the first."""
+        """Milliseconds of each pass in the last frame; empty before the first.
+
+        On a GPU passes are timed once this has been called: the first call returns nothing, and from then on frames have
+        events between their passes, which cost them some microseconds. It waits for the last frame."""
         with self._alone():
             return dict(self._native.timings())
 
@@ -182,9 +186,20 @@ class Denoiser(ABC):
     def _numbers(self) -> dict[str, dict[str, float]]:
         """The settings as the native side takes them."""
 
-    def _run(self, slots: _Slots, results: Mapping[_Slot, Array], call: _Call, signals: tuple[str, ...]) -> Result:
-        self._native.denoise(*call)
+    def _place(self, stream: Any, given: Callable[[], Iterable[Any]]) -> Place:
+        """Where the arrays of a frame must be; `given` lists them."""
+        if self._gpu is not None:
+            return arrays.Gpu(self._gpu, stream, given())
+        if stream is not None:
+            raise TypeError(f"stream: expected None, since {self._device.name} has no streams; got {stream!r}")
+        return arrays.HOST
+
+    def _run(
+        self, slots: _Slots, results: dict[_Slot, Array], call: _Call, signals: tuple[str, ...], place: Place
+    ) -> Result:
+        self._native.denoise(*call, *place.queue)
         self._signals = signals
+        results = place.results(results)
         return Result(
             **{
                 name: results[slot] if isinstance(slot, _Slot) else tuple(results[each] for each in slot)
@@ -216,19 +231,26 @@ class FrameDenoiser(Denoiser):
         *,
         out: Result | Mapping[str, Array | Sequence[Array | None]] | None = None,
         reset: bool = False,
+        stream: Any = None,
         **inputs: Any,
     ) -> Result:
         """Denoises a frame, given as a Frame or by the keywords of one.
 
-        out    arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
-               several lights: sequences of arrays
-        reset  True after a camera cut: history and motion are ignored, as in a fresh instance
+        out     arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated. Of
+                several lights: sequences of arrays
+        reset   True after a camera cut: history and motion are ignored, as in a fresh instance
+        stream  on a GPU: the CUDA stream to work on, an object of cupy, torch or numba or its number; None: the current
+                one of the arrays' library (cupy, torch), else the legacy default stream. It must outlive the results
+
+        On a GPU the arrays are on that GPU, and the call returns when the frame is queued; arrays must be kept until the
+        stream is past it.
 
         The first frame decides whether diffuse, specular or both are denoised; others need reset=True. Lights may come
         and go.
 
         Raises TypeError and ValueError for wrong arguments and for settings that contradict each other, DenoiseError
-        while another thread uses the instance, or where it belongs to a Pipeline.
+        while another thread uses the instance, or where it belongs to a Pipeline, DeviceError where the GPU fails: this
+        instance is at its end then.
         """
         if frame is None:
             frame = Frame(**inputs)
@@ -237,9 +259,10 @@ class FrameDenoiser(Denoiser):
         elif inputs:
             raise TypeError(f"{', '.join(inputs)}: given beside a Frame; set it in the Frame")
         with self._alone():
-            slots, results, call = self._prepare(frame, out, reset)
+            place = self._place(stream, frame.every_array)
+            slots, results, call = self._prepare(frame, out, reset, place)
             goes_on = bool(self._signals) and not reset
-            result = self._run(slots, results, call, _signals(slots))
+            result = self._run(slots, results, call, _signals(slots), place)
             if any(member._overlay for member in self.members):
                 self._shot = self._seen(frame, call, goes_on)
             return result
@@ -290,11 +313,15 @@ class FrameDenoiser(Denoiser):
         )
 
     def _prepare(
-        self, frame: Frame, out: Result | Mapping[str, Any] | None = None, reset: bool = False
+        self,
+        frame: Frame,
+        out: Result | Mapping[str, Any] | None = None,
+        reset: bool = False,
+        place: Place = arrays.HOST,
     ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
         """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
         _check_reset(reset)
-        given = frame.check(self._width, self._height, [member.SIGNALS for member in self.members])
+        given = frame.check(self._width, self._height, [member.SIGNALS for member in self.members], place)
         slots = {name: slot for member in self.members for name, slot in member._slots(frame, given).items()}
         signals = _signals(slots)
         if self._signals and signals != self._signals and not reset:
@@ -303,14 +330,14 @@ class FrameDenoiser(Denoiser):
                 "other signals need reset=True, or an instance of their own"
             )
         self._check_settings()
-        results = _results(out, slots, given)
+        results = _results(out, slots, given, place)
         lights = frame.lights() if "shadow" in signals else {}
         return (
             slots,
             results,
             _Call(
-                given,
-                {slot.name: array for slot, array in results.items()},
+                place.native(given),
+                place.native({slot.name: array for slot, array in results.items()}),
                 {**_camera(frame.camera), "world_motion": frame.motion_space == "world"},
                 [(key, light.kind == "local", light.vector, light.size) for key, light in lights.items()],
                 self._numbers(),
@@ -365,7 +392,7 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
     ) -> None:
         """
         width, height  pixels, 1 to 16384
-        device         "auto", "cpu", or "cpu:BACKEND" for one of the backends of this machine
+        device         "auto", "cuda" or "cuda:N" for a GPU, "cpu", or "cpu:BACKEND" for one of the backends of this machine
         settings       kept, not copied: change it, or assign another, between frames
         dtype          of the results: np.float16, np.float32, or None for that of each frame's first signal
         outputs        what else to return, for each signal: names of OUTPUTS
@@ -382,6 +409,10 @@ class FamilyDenoiser(_WithSettings[SettingsT], FrameDenoiser):
         self._dtype = None if dtype is None else arrays.float_dtype("dtype", dtype)
         self._outputs = _output_names(outputs, self.OUTPUTS)
         super().__init__([self.FAMILY], width, height, find_device(device))
+        if overlay and self._gpu is not None:
+            raise ValueError(
+                f"overlay: expected False, since what is on a GPU stays there; got True for {self._device.name}"
+            )
 
     @property
     def members(self) -> tuple[FamilyDenoiser[Any], ...]:
@@ -568,7 +599,7 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
         """
         width, height  pixels, 1 to 16384
         channels       of the signal, 1 to 16; one channel has the shape (H, W)
-        device         "auto", "cpu", or "cpu:BACKEND" for one of the backends of this machine
+        device         "auto", "cuda" or "cuda:N" for a GPU, "cpu", or "cpu:BACKEND" for one of the backends of this machine
         settings       kept, not copied: change it, or assign another, between frames
         dtype          of the results but the count: np.float32, since a mean is soon finer than a step of float16;
                        np.float16, or None for that of each frame's signal
@@ -605,6 +636,7 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
         mask: Array | None = None,
         out: Result | Mapping[str, Array] | None = None,
         reset: bool = False,
+        stream: Any = None,
     ) -> Result:
         """Adds a sample to every pixel.
 
@@ -613,11 +645,14 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
         mask    (H, W) bool or uint8: not 0 where a pixel starts anew, with this sample
         out     arrays to write into, by the names of Result, or an earlier Result; what is missing is allocated
         reset   True: all pixels start anew
+        stream  on a GPU: as of the other denoisers
 
-        Raises TypeError and ValueError for wrong arguments, DenoiseError while another thread uses the instance.
+        Raises TypeError and ValueError for wrong arguments, DenoiseError while another thread uses the instance,
+        DeviceError where the GPU fails: this instance is at its end then.
         """
         with self._alone():
-            return self._run(*self._prepare(signal, camera, mask, out, reset), self._kept)
+            place = self._place(stream, lambda: (signal,))
+            return self._run(*self._prepare(signal, camera, mask, out, reset, place), self._kept, place)
 
     def _prepare(
         self,
@@ -626,13 +661,14 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
         mask: Array | None = None,
         out: Result | Mapping[str, Any] | None = None,
         reset: bool = False,
+        place: Place = arrays.HOST,
     ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
         """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
         _check_reset(reset)
         if camera is not None and not isinstance(camera, Camera):
             raise TypeError(f"camera: expected a Camera or None, got {type(camera).__name__}")
         given = {
-            name: self.inputs[name].check(name, array, self._width, self._height)
+            name: self.inputs[name].check(name, array, self._width, self._height, place)
             for name, array in {"signal": signal, "mask": mask}.items()
             if name == "signal" or array is not None
         }
@@ -643,9 +679,9 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
             else _Slot(name, name, given["signal"].shape, dtype, 0)
             for name in ("mean", *self._outputs)
         }
-        results = _results(out, slots, given)
-        outputs = {slot.name: array for slot, array in results.items()}
-        return slots, results, _Call(given, outputs, _camera(camera), [], self._numbers(), reset)
+        results = _results(out, slots, given, place)
+        outputs = place.native({slot.name: array for slot, array in results.items()})
+        return slots, results, _Call(place.native(given), outputs, _camera(camera), [], self._numbers(), reset)
 
     def _numbers(self) -> dict[str, dict[str, float]]:
         return {self.FAMILY: self.settings.as_numbers()}
@@ -682,7 +718,9 @@ def _signals(slots: _Slots) -> tuple[str, ...]:
     return tuple(name for name in slots if name in SIGNALS)
 
 
-def _results(out: Result | Mapping[str, Any] | None, slots: _Slots, given: Mapping[str, Array]) -> dict[_Slot, Array]:
+def _results(
+    out: Result | Mapping[str, Any] | None, slots: _Slots, given: Mapping[str, Array], place: Place
+) -> dict[_Slot, Array]:
     """The arrays to write into: those of `out` once they are checked, new ones for the rest."""
     buffers = _buffers(out, slots)
     results: dict[_Slot, Array] = {}
@@ -691,10 +729,11 @@ def _results(out: Result | Mapping[str, Any] | None, slots: _Slots, given: Mappi
         for each in (slot,) if isinstance(slot, _Slot) else slot:
             if each in buffers:
                 spoken = f"out['{each.attribute}']" + ("" if each is slot else f"[{each.index}]")
-                _check_buffer(spoken, buffers[each], each, taken)
-                results[each] = taken[each.name] = buffers[each]
+                buffer = place.take(spoken, buffers[each])
+                _check_buffer(spoken, buffer, each, taken, place)
+                results[each] = taken[each.name] = buffer
             else:
-                results[each] = arrays.empty(each.shape, each.dtype)
+                results[each] = place.empty(each.shape, each.dtype)
     return results
 
 
@@ -763,16 +802,12 @@ def _buffers(out: Result | Mapping[str, Any] | None, slots: _Slots) -> dict[_Slo
     return buffers
 
 
-def _check_buffer(name: str, buffer: Array, slot: _Slot, others: Mapping[str, Array]) -> None:
-    arrays.check_kind(name, buffer)
+def _check_buffer(name: str, buffer: Array, slot: _Slot, others: Mapping[str, Array], place: Place) -> None:
     if buffer.shape != slot.shape:
         raise ValueError(f"{name}: expected {slot.shape}, got {buffer.shape}")
     if buffer.dtype != slot.dtype:
         raise TypeError(f"{name}: expected {slot.dtype}, got {buffer.dtype}")
-    if not buffer.flags.writeable:
-        raise ValueError(f"{name}: expected a writeable array, got a read-only one")
-    if arrays.exportable(buffer) is not buffer:
-        raise ValueError(f"{name}: expected aligned memory, got strides {buffer.strides} that are not")
+    place.check_writable(name, buffer)
     for other, array in others.items():
-        if arrays.overlap(buffer, array):
+        if place.overlap(buffer, array):
             raise ValueError(f"{name}: shares memory with {other}; expected memory of its own")

@@ -25,7 +25,7 @@ from .settings import did_you_mean
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .arrays import Array, DType
+    from .arrays import Array, DType, Place
 
 # ruff: noqa: RUF009 -- what looks like calls for defaults below are dataclasses.field
 
@@ -241,15 +241,15 @@ class InputInfo:
         """The shapes it may have, in words."""
         return " or ".join(f"({height}, {width}{f', {c}' if c > 1 else ''})" for c in self.channels)
 
-    def check(self, spoken: str, array: Any, width: int, height: int) -> Array:
-        """The array, ready for the native side; `spoken` is its name in messages.
+    def check(self, spoken: str, array: Any, width: int, height: int, place: Place) -> Array:
+        """The array, ready for the native side; `spoken` is its name in messages, `place` where it must be.
 
-        Raises TypeError for one of another library or of another dtype, ValueError for another shape. It looks at no
+        Raises TypeError for one of another library, device or dtype, ValueError for another shape. It looks at no
         pixel."""
-        arrays.check_kind(spoken, array)
+        array = place.take(spoken, array)
         _check_shape(spoken, self, array.shape, width, height)
         arrays.check_dtype(spoken, array, self.dtypes)
-        return arrays.exportable(array)
+        return place.exportable(spoken, array)
 
     def __str__(self) -> str:
         return f"{self.need}: {self.shapes()} {self.doc}." + (f" Without it {self.absence}." if self.absence else "")
@@ -368,12 +368,20 @@ class Frame:
             keyed[key] = light
         return keyed
 
-    def check(self, width: int, height: int, signals: Sequence[Sequence[str]]) -> dict[str, Array]:
+    def every_array(self) -> Iterator[Any]:
+        """All arrays that are there."""
+        for value in self.given().values():
+            yield from value if isinstance(value, Sequence) else (value,)
+
+    def check(
+        self, width: int, height: int, signals: Sequence[Sequence[str]], place: Place = arrays.HOST
+    ) -> dict[str, Array]:
         """The arrays that matter to a denoiser of that size, ready for it; those of a light as "NAME.KEY".
 
         signals  what it denoises: groups of names of SIGNALS; it needs something of each group
+        place    where the arrays must be
 
-        Raises TypeError for an input that is missing, of another library or of another dtype, ValueError for another
+        Raises TypeError for an input that is missing, of another library, device or dtype, ValueError for another
         shape. It looks at no pixel."""
         if not isinstance(self.camera, Camera):
             raise TypeError(f"camera: expected a Camera, got {type(self.camera).__name__}")
@@ -394,7 +402,7 @@ class Frame:
                 if info.absence and primary not in given:
                     raise TypeError(f"{name}: given without {primary}, which it belongs to")
                 for spoken, key, array in self._planes(name, info):
-                    checked[key] = info.check(spoken, array, width, height)
+                    checked[key] = info.check(spoken, array, width, height, place)
             elif name not in LOBES and not info.absence and (primary == name or primary in given):
                 raise TypeError(f"{name}: missing; it is {info}")
         if self.motion_space == "world" and "motion" in given and given["motion"].shape[2] != 3:

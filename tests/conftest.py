@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests: the compute backends of this machine, and picture sizes at the edge of what tiles can hold."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from denoise import _core
+
+os.environ.setdefault("DENOISE_DEVICE", "cpu")  # tests give NumPy arrays to denoisers of no device in particular
 
 BACKENDS = [name for name, reason in _core.backends().items() if not reason]
 

@@ -23,10 +23,12 @@ def need(*tools: str) -> None:
 
 
 def build(folder: Path, *options: str) -> Path:
-    """Configures and builds the sources in `folder`; AssertionError with the output where that fails."""
+    """Configures and builds the sources in `folder`, without CUDA unless `options` say otherwise; AssertionError with the
+    output where that fails."""
     # The interpreter by its real path: in a virtual environment CMake would look for its headers too.
     python = f"-DPython_EXECUTABLE={sys.executable}"
-    run("cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", python, "-DDENOISE_PYTHON=OFF", *options)
+    defaults = (python, "-DDENOISE_PYTHON=OFF", "-DDENOISE_CUDA=OFF")
+    run("cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", *defaults, *options)
     run("cmake", "--build", str(folder), "--parallel", "2")
     return folder
 

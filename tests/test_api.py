@@ -337,12 +337,7 @@ WRONG_DENOISERS = {
     "fraction": ({"width": 40.0}, TypeError, "width: expected an integer, got 40.0"),
     "truth": ({"width": True}, TypeError, "width: expected an integer, got True"),
     "size as tuple": ({"height": (40, 24)}, TypeError, "height: expected an integer, got (40, 24)"),
-    "cuda": (
-        {"device": "cuda"},
-        dn.DeviceError,
-        "device: cannot use 'cuda': not in this build: it has no CUDA runtime",
-    ),
-    "cuda:0": ({"device": "cuda:0"}, dn.DeviceError, "device: cannot use 'cuda:0'"),
+    "cuda": ({"device": "cuda:99"}, dn.DeviceError, "'cuda:99'"),
     "device": (
         {"device": "gpu"},
         dn.DeviceError,
@@ -528,9 +523,9 @@ def test_a_broadcast_input() -> None:
 def test_read_only_arrays_are_copied_for_old_versions_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     array = read_only(full(3, 1))
     monkeypatch.setattr(arrays, "_EXPORTS_READ_ONLY", False)
-    assert arrays.exportable(array).flags.writeable
+    assert arrays.HOST.exportable("array", array).flags.writeable
     monkeypatch.setattr(arrays, "_EXPORTS_READ_ONLY", True)
-    assert arrays.exportable(array) is array
+    assert arrays.HOST.exportable("array", array) is array
 
 
 def test_inputs_are_not_written() -> None:
@@ -653,14 +648,14 @@ def test_what_a_denoiser_tells_of_itself() -> None:
 
 
 def test_devices() -> None:
-    cpu, cuda = dn.devices()
+    found = dn.devices()
+    (cpu,) = (device for device in found if device.name == "cpu")
     assert cpu.available
     assert cpu.backend
     assert str(cpu).startswith("cpu: ")
     assert f", {cpu.backend}, " in str(cpu)
     assert str(cpu).endswith(("thread", "threads"))
-    assert not cuda.available
-    assert str(cuda) == "cuda: not in this build: it has no CUDA runtime yet"
+    assert [device for device in found if device.name.startswith("cuda")]  # there, or with the reason why not
     assert dn.Reblur(8, 8, device=f"cpu:{cpu.backend}").device == cpu
 
 

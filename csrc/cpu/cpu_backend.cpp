@@ -6,7 +6,9 @@
 #endif
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <stdexcept>
 
@@ -76,8 +78,30 @@ class CpuBackend final : public Backend {
    public:
     explicit CpuBackend(const Candidate& c) : Backend(c.name), table_(c.table()), blocks_(!c.automatic) {}
 
-    void launch(Pass pass, int variant, const void* args, const FrameConstants& frame, int width, int height) override {
-        const Kernel& kernel = table_.kernels[int(pass)][variant];
+    void run(const std::vector<Launch>& launches, const FrameConstants& frame) override {
+        ms_.clear();
+        for (const Launch& launch : launches) {
+            const auto start = std::chrono::steady_clock::now();
+            shade(launch, frame);
+            ms_.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        }
+    }
+    std::vector<double> timings() override { return ms_; }
+
+    void* allocate(size_t bytes) override {
+        void* p = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+        if (!p) throw std::bad_alloc();
+        std::fill_n(static_cast<char*>(p), bytes, char(0));
+        return p;
+    }
+    void release(void* p) override { std::free(p); }
+    void read(void* host, const void* memory, size_t bytes) override { std::memcpy(host, memory, bytes); }
+    void write(void* memory, const void* host, size_t bytes) override { std::memcpy(memory, host, bytes); }
+
+   private:
+    void shade(const Launch& launch, const FrameConstants& frame) {
+        const Kernel& kernel = table_.kernels[int(launch.pass)][launch.variant];
+        const int width = launch.width, height = launch.height;
         // Emulated GPU blocks have their fixed shape. Small outputs are cut finer, so that every thread gets a share.
         const int tw = blocks_ ? 32 : tile_width, th = blocks_ ? 8 : (height <= 4 * tile_height ? std::max(1, tile_height / 4) : tile_height);
         const int columns = (width + tw - 1) / tw, rows = (height + th - 1) / th;
@@ -88,21 +112,13 @@ class CpuBackend final : public Backend {
             if (s.size() < floats) s.resize(floats);
         pool.parallel_for(columns * rows, [&](int index, int worker) {
             const int x = index % columns * tw, y = index / columns * th;
-            kernel.run(args, frame, {x, y, std::min(x + tw, width), std::min(y + th, height)}, scratch_[worker].data());
+            kernel.run(launch.args, frame, {x, y, std::min(x + tw, width), std::min(y + th, height)}, scratch_[worker].data());
         });
     }
 
-    void* allocate(size_t bytes) override {
-        void* p = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
-        if (!p) throw std::bad_alloc();
-        std::fill_n(static_cast<char*>(p), bytes, char(0));
-        return p;
-    }
-    void release(void* p) override { std::free(p); }
-
-   private:
     const KernelTable& table_;
     const bool blocks_;
+    std::vector<double> ms_;
     std::vector<std::vector<float>> scratch_;
 };
 

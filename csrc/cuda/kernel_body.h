@@ -3,10 +3,9 @@
 // The two phases are apart so that the host emulation (emulated.cpp) can run the threads of a block in any order between barriers.
 #pragma once
 #include "../../shaders/passes.h"
+#include "kernels.h"
 
 namespace denoise::DN_TARGET {
-
-constexpr int block_width = 32, block_height = 8;
 
 struct Block {
     int x0, y0;  // first pixel

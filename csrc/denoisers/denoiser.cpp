@@ -113,7 +113,7 @@ void Denoiser::write_page(const FrameInput& input) {
 
 void Denoiser::denoise(const FrameInput& input) {
     write_page(input);
-    graph_.execute(frame_);
+    graph_.execute(frame_, input.queue);
     remember(input);
 }
 

@@ -29,6 +29,7 @@ struct FrameInput {
     std::optional<Camera> camera;                  // absent: it stands still
     std::vector<Light> lights;
     bool world_motion = false;  // motion is a world-space displacement instead of pixels
+    Queue queue;
     bool reset = false;         // a cut: forget history, previous camera and frame count
 };
 

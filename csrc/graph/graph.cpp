@@ -2,7 +2,6 @@
 #include "graph.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <numeric>
 #include <set>
@@ -53,6 +52,7 @@ void Graph::begin(int width, int height) {
     images_.clear();
     nodes_.clear();
     histories_.clear();
+    ran_ = false;
 }
 
 ImageView Graph::declare(const std::string& name, const char* format, int bytes_per_pixel, Life life, int width, int height) {
@@ -183,14 +183,19 @@ void Graph::place_images() {
     }
 }
 
-void Graph::execute(const FrameConstants& frame) {
+Launch Graph::prepare(Node& node) {
+    node.patch(*this, node.args.data());
+    return {node.pass, node.variant.index, node.args.data(), node.args.size(), node.width, node.height};
+}
+
+void Graph::execute(const FrameConstants& frame, const Queue& queue) {
+    backend_->begin(queue);
     place_images();
-    for (Node& node : nodes_) {
-        node.patch(*this, node.args.data());
-        const auto start = std::chrono::steady_clock::now();
-        backend_->launch(node.pass, node.variant.index, node.args.data(), frame, node.width, node.height);
-        node.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-    }
+    std::vector<Launch> launches;
+    launches.reserve(nodes_.size());
+    for (Node& node : nodes_) launches.push_back(prepare(node));
+    backend_->run(launches, frame);
+    ran_ = true;
     finish_frame();
 }
 
@@ -198,7 +203,7 @@ std::vector<Crosscheck> Graph::crosscheck(const FrameConstants& frame, Backend& 
     place_images();
     std::vector<Crosscheck> results;
     for (Node& node : nodes_) {
-        node.patch(*this, node.args.data());
+        const Launch launch = prepare(node);
         const size_t first = results.size();
         std::vector<Array> targets;
         std::vector<std::string> before;
@@ -213,7 +218,7 @@ std::vector<Crosscheck> Graph::crosscheck(const FrameConstants& frame, Backend& 
         }
         const auto run = [&](Backend& backend, std::string Crosscheck::* result) {
             for (size_t k = 0; k < targets.size(); k++) unpack(before[k], targets[k], images_[node.writes[k]].bytes_per_pixel);
-            backend.launch(node.pass, node.variant.index, node.args.data(), frame, node.width, node.height);
+            backend.run({launch}, frame);
             for (size_t k = 0; k < targets.size(); k++) results[first + k].*result = pack(targets[k], images_[node.writes[k]].bytes_per_pixel);
         };
         run(other, &Crosscheck::second);
@@ -284,13 +289,15 @@ std::string Graph::describe() {
 
 std::vector<std::pair<std::string, double>> Graph::timings() const {
     std::vector<std::pair<std::string, double>> list;
-    for (const Node& n : nodes_) {
-        const std::string name = label(n);
+    if (!ran_) return list;
+    const std::vector<double> ms = backend_->timings();
+    for (size_t k = 0; k < ms.size(); k++) {
+        const std::string name = label(nodes_[k]);
         const auto same = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == name; });
         if (same == list.end())
-            list.emplace_back(name, n.ms);
+            list.emplace_back(name, ms[k]);
         else
-            same->second += n.ms;
+            same->second += ms[k];
     }
     return list;
 }
@@ -304,7 +311,10 @@ std::map<std::string, std::string> Graph::save() const {
     state["frame"] = std::to_string(width_) + "x" + std::to_string(height_);
     for (const auto& [name, b] : permanents_) {
         const std::string age = std::to_string(frame_number_ - b.written);
-        state[name] = std::to_string(b.width) + "x" + std::to_string(b.height) + " " + age + "\n" + std::string(reinterpret_cast<const char*>(b.memory), b.bytes);
+        std::string& text = state[name] = std::to_string(b.width) + "x" + std::to_string(b.height) + " " + age + "\n";
+        const size_t head = text.size();
+        text.resize(head + b.bytes);
+        backend_->read(text.data() + head, b.memory, b.bytes);
     }
     for (const auto& [name, flip] : flipped_) state["flip:" + name] = std::to_string(int(flip));
     return state;
@@ -339,14 +349,9 @@ void Graph::restore(const std::map<std::string, std::string>& state) {
     forget();
     frame_number_ = uint64_t(1) << 32;  // more than any age
     for (const auto& [name, l] : loaded) {
-        Buffer b;
-        b.memory = static_cast<uint8_t*>(backend_->allocate(l.size));
-        b.bytes = l.size;
-        b.width = l.width;
-        b.height = l.height;
-        b.written = frame_number_ - l.age;
-        std::memcpy(b.memory, l.bytes, l.size);
-        permanents_[name] = b;
+        Buffer& b = permanents_[name];
+        b = {static_cast<uint8_t*>(backend_->allocate(l.size)), l.size, l.width, l.height, frame_number_ - l.age};
+        backend_->write(b.memory, l.bytes, l.size);
     }
     for (const auto& [name, text] : state)
         if (name.rfind("flip:", 0) == 0) flipped_[name.substr(5)] = text == "1";

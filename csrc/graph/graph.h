@@ -58,14 +58,14 @@ class Graph {
         outputs_ = outputs;
     }
 
-    void execute(const FrameConstants& frame);
+    void execute(const FrameConstants& frame, const Queue& queue = {});
     // The same, but every pass also runs on `other`, from the inputs that it had here; what both wrote comes back in order. Outputs start
     // poisoned, so that a pixel which a pass leaves out shows. For tests: `other` must reach the memory of this graph's backend.
     std::vector<Crosscheck> crosscheck(const FrameConstants& frame, Backend& other);
 
     // ---- looking
     std::string describe();                                       // the page as text
-    std::vector<std::pair<std::string, double>> timings() const;  // ms of every pass in the last frame; of runs with one name, their sum
+    std::vector<std::pair<std::string, double>> timings() const;  // ms of every pass in the last frame measured; of runs with one name, their sum
     size_t permanent_bytes() const;
     size_t transient_bytes() const { return arena_bytes_; }
 
@@ -96,7 +96,6 @@ class Graph {
         std::vector<int> reads, writes;
         std::vector<float> shares;  // of what is read
         void (*patch)(Graph&, void* args);
-        double ms = 0;
     };
     struct Buffer {
         uint8_t* memory = nullptr;
@@ -127,6 +126,7 @@ class Graph {
     Array external(const std::string& name, const std::map<std::string, Array>& bound, Life life);
     Buffer& buffer(const std::string& name, const Declared& like);
     void place_images();
+    Launch prepare(Node& node);  // its arguments, with memory in place of names
     void finish_frame();
     std::string label(const Node& node) const;
     size_t plan();  // offsets of the transients; returns the bytes they need together
@@ -137,6 +137,7 @@ class Graph {
     uint64_t frame_number_ = 2;  // a buffer that was never written says 0
     std::vector<Declared> images_;
     std::vector<Node> nodes_;
+    bool ran_ = false;  // the page, not only written
     Plan plan_;
     std::map<std::string, Array> inputs_, outputs_;
     std::map<std::string, Buffer> permanents_;

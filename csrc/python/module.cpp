@@ -8,6 +8,7 @@
 
 #include "../cpu/cpu_backend.h"
 #include "../cpu/thread_pool.h"
+#include "../cuda/cuda_backend.h"
 #include "../denoisers/denoiser.h"
 #include "dlpack.h"
 
@@ -61,9 +62,12 @@ FrameInput frame_input(Denoiser& d, const py::dict& inputs, const py::dict& outp
     return frame;
 }
 
-void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::list& lights, const py::dict& settings, bool reset) {
+void denoise_frame(Denoiser& d, const py::dict& inputs, const py::dict& outputs, const py::dict& camera, const py::list& lights, const py::dict& settings, bool reset,
+                   uintptr_t stream, const py::tuple& after) {
     std::vector<Borrowed> keep;
-    const FrameInput frame = frame_input(d, inputs, outputs, camera, lights, settings, reset, keep);
+    FrameInput frame = frame_input(d, inputs, outputs, camera, lights, settings, reset, keep);
+    frame.queue.stream = stream;
+    for (const py::handle other : after) frame.queue.after.push_back(other.cast<uintptr_t>());
     py::gil_scoped_release release;
     d.denoise(frame);
 }
@@ -105,15 +109,26 @@ void probe(const std::string& function, const py::object& inputs, const py::obje
     throw py::value_error("function: expected one of " + names + "; got '" + function + "'");
 }
 
+std::unique_ptr<Backend> make_backend(const std::string& name) {
+    const std::string cuda = "cuda:";
+    return name.rfind(cuda, 0) == 0 ? make_cuda_backend(std::stoi(name.substr(cuda.size()))) : make_cpu_backend(name);
+}
+
 py::dict save_state(const Denoiser& d) {
+    std::map<std::string, std::string> saved;
+    {
+        py::gil_scoped_release release;
+        saved = d.save();
+    }
     py::dict state;
-    for (const auto& [name, bytes] : d.save()) state[py::str(name)] = py::bytes(bytes);
+    for (const auto& [name, bytes] : saved) state[py::str(name)] = py::bytes(bytes);
     return state;
 }
 
 void load_state(Denoiser& d, const py::dict& state) {
     std::map<std::string, std::string> bytes;
     for (const auto& [name, value] : state) bytes[name.cast<std::string>()] = value.cast<std::string>();
+    py::gil_scoped_release release;
     d.restore(bytes);
 }
 
@@ -121,6 +136,14 @@ void load_state(Denoiser& d, const py::dict& state) {
 
 PYBIND11_MODULE(_core, m) {
     m.doc() = "The native module, as the Python side sees it.";
+    static const std::string package = m.attr("__name__").cast<std::string>().substr(0, m.attr("__name__").cast<std::string>().rfind('.'));
+    py::register_local_exception_translator([](std::exception_ptr thrown) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const DeviceFailure& failure) {
+            py::set_error(py::module_::import((package + ".errors").c_str()).attr("DeviceError"), failure.what());
+        }
+    });
 
     m.def(
         "backends",
@@ -144,15 +167,41 @@ PYBIND11_MODULE(_core, m) {
     m.def("probe", &probe, "function"_a, "inputs"_a, "outputs"_a, "backend"_a,
           "Applies a shared function of the shaders to each pixel of a float32 array (H, W, K), for tests; the names are in shaders/testing/probe.h.");
 
-    py::class_<Denoiser>(m, "Denoiser", "One or more denoiser families with their history on one device.")
+    m.def(
+        "cuda_devices",
+        [] {
+            const CudaDevices found = cuda_devices();
+            std::vector<std::pair<std::string, std::string>> list;
+            for (const CudaDevice& device : found.list) list.emplace_back(device.detail, device.why_not);
+            return std::make_pair(list, found.why_none);
+        },
+        "NVIDIA GPUs as (what it is, \"\" or the sentence why it cannot be used), and the sentence why there are none.");
+    m.def("cuda_wait", &cuda_wait, "device"_a, "stream"_a, "producer"_a, "What is queued on `stream` from now on waits for what is queued on `producer` by now.");
+    m.def("from_dlpack", &dlpack::look, "name"_a, "capsule"_a,
+          "What is in a capsule of __dlpack__: device type, device, address, shape, strides in bytes, type code, bits, whether it is read-only.");
+    m.def(
+        "to_dlpack",
+        [](py::object owner, uintptr_t address, std::vector<int64_t> shape, std::vector<int64_t> strides, int code, int bits, int device, bool versioned) {
+            return versioned ? dlpack::produce<dlpack::ManagedVersioned>(std::move(owner), address, std::move(shape), std::move(strides), code, bits, device)
+                             : dlpack::produce<dlpack::Managed>(std::move(owner), address, std::move(shape), std::move(strides), code, bits, device);
+        },
+        "owner"_a, "address"_a, "shape"_a, "strides"_a, "code"_a, "bits"_a, "device"_a, "versioned"_a,
+        "A capsule of DLPack for memory of a GPU that `owner` keeps alive; strides count elements.");
+    py::class_<CudaMemory>(m, "CudaMemory", py::module_local(), "Memory of a GPU, which comes and goes in the order of a stream.")
+        .def(py::init<int, size_t, uintptr_t>(), "device"_a, "bytes"_a, "stream"_a)
+        .def_property_readonly("address", &CudaMemory::address);
+
+    py::class_<Denoiser>(m, "Denoiser", py::module_local(), "One or more denoiser families with their history on one device.")
         .def(py::init([](const std::vector<std::string>& families, int width, int height, const std::string& backend) {
-                 return std::make_unique<Denoiser>(families, width, height, make_cpu_backend(backend));
+                 return std::make_unique<Denoiser>(families, width, height, make_backend(backend));
              }),
              "families"_a, "width"_a, "height"_a, "backend"_a)
-        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a,
-             "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__.\n\n"
+        .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "stream"_a = 0, "after"_a = py::tuple(),
+             "Denoises one frame into the arrays of `outputs`, which like those of `inputs` offer __dlpack__, or for a GPU are tuples (address, shape, strides in\n"
+             "bytes, bits of an element).\n\n"
              "camera: \"world_to_view\" and \"view_to_clip\" as 16 floats in row-major order, \"jitter\" as (x, y), \"world_motion\" as\n"
-             "bool; empty where there is none. lights: (key, local, (x, y, z), size) each. settings: family to setting to number. Arguments were checked before:\n"
+             "bool; empty where there is none. lights: (key, local, (x, y, z), size) each. settings: family to setting to number. On a GPU the frame is queued on\n"
+             "`stream`, after what the streams of `after` hold by now. Arguments were checked before:\n"
              "nothing is read or written here that does not fit.")
         .def("crosscheck", &crosscheck_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "backend"_a,
              "Denoises one frame like `denoise` and runs every pass on `backend` too, from the same inputs, for tests.\n\n"
@@ -166,7 +215,12 @@ PYBIND11_MODULE(_core, m) {
             },
             "settings"_a, "The page of the last frame as text; before the first, of a typical one with these settings.")
         .def(
-            "timings", [](const Denoiser& d) { return d.graph().timings(); }, "Name and milliseconds of each pass of the last frame.")
+            "timings",
+            [](const Denoiser& d) {
+                py::gil_scoped_release release;
+                return d.graph().timings();
+            },
+            "Name and milliseconds of each pass of the last frame. A GPU measures from the first call on, and gives none until then.")
         .def(
             "memory", [](const Denoiser& d) { return std::make_pair(d.graph().permanent_bytes(), d.graph().transient_bytes()); }, "Bytes of permanent and of transient images.")
         .def("resize", &Denoiser::resize, "width"_a, "height"_a)

@@ -159,9 +159,11 @@ def create(
 ) -> FrameDenoiser:
     """A denoiser by its name, or a Pipeline of several, for the size and frame rate of a sequence, with float16 results.
 
+    device    "auto" is the CPU: frames of files are in host memory
     settings  denoiser -> setting -> value; denoisers that are not among `names` may be there, too
     overlay   whether frames can be shown by `overlay()`
     """
+    device = "cpu" if device == "auto" else device
     members = [
         DENOISERS[name](
             meta["width"],

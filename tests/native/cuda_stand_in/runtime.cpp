@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+// A CUDA runtime without a GPU, for tests: memory is the host's, kernels are the emulated ones. What is queued on a stream runs as late as it
+// may, when something waits for it, so that an order that nothing enforces shows as wrong pixels; fresh and freed memory is poisoned. Every call
+// is written down, every object counted, and any call can be told to fail.
+#include "cuda_runtime_api.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "../../../csrc/cuda/kernels.h"
+#include "../../../csrc/graph/kernel.h"
+
+using Clock = std::chrono::steady_clock;
+
+struct CUstream_st {
+    unsigned long long id;
+    std::deque<std::function<void()>> work;
+};
+struct Mark {  // a place in a stream
+    CUstream_st* stream = nullptr;
+    bool reached = false;
+    Clock::time_point time;
+};
+struct CUevent_st {
+    std::shared_ptr<Mark> mark;  // of the last record
+};
+struct CUgraphNode_st {
+    const denoise::Kernel* kernel = nullptr;
+    const void* args = nullptr;
+    const denoise::FrameConstants* frame = nullptr;
+    int width = 0, height = 0;
+    cudaEvent_t event = nullptr;  // of a node that records it
+};
+struct CUgraph_st {
+    std::deque<CUgraphNode_st> nodes;
+};
+struct CUgraphExec_st {
+    std::shared_ptr<std::deque<CUgraphNode_st>> nodes;
+};
+
+namespace {
+
+std::recursive_mutex lock;
+std::string log_text;
+std::map<std::string, int> live;  // objects by kind
+std::map<void*, size_t> device_memory, pinned_memory;
+std::set<void*> handles;  // streams, events, graphs
+std::map<std::thread::id, CUstream_st> default_of_thread;
+unsigned long long next_id = 1;
+CUstream_st legacy{next_id++, {}};
+bool eager = false, capturing = false;
+int driver = 13000, device_count = 2, capability = 90;
+thread_local int current_device = 0;
+struct {
+    std::string call;  // empty: any
+    int countdown = 0;
+    bool sticky = false;
+} failure;
+bool lost = false;
+
+std::string number(const void* p) { return std::to_string(reinterpret_cast<uintptr_t>(p)); }
+
+// Writes a call down, and says whether it is the one that shall fail.
+bool fails(const char* call, const std::string& arguments = "") {
+    log_text += std::string(call) + (arguments.empty() ? "" : " " + arguments) + "\n";
+    if (lost) return true;
+    if (failure.countdown == 0 || (!failure.call.empty() && failure.call != call)) return false;
+    if (--failure.countdown) return false;
+    lost = failure.sticky;
+    return true;
+}
+cudaError_t error() { return lost ? cudaErrorLaunchFailure : cudaErrorUnknown; }
+
+#define CALL(...)                                                   \
+    const std::lock_guard guard(lock);                              \
+    const bool failed = fails(__func__ __VA_OPT__(, ) __VA_ARGS__); \
+    if (failed) return error();
+// What ends something ends it all the same: it may report the error of earlier work.
+#define ENDING_CALL(...)               \
+    const std::lock_guard guard(lock); \
+    const bool failed = fails(__func__ __VA_OPT__(, ) __VA_ARGS__);
+
+CUstream_st* find(cudaStream_t stream) {
+    if (stream == nullptr || stream == cudaStreamLegacy) return &legacy;
+    if (reinterpret_cast<uintptr_t>(stream) == 2) {
+        CUstream_st& own = default_of_thread[std::this_thread::get_id()];
+        if (!own.id) own.id = next_id++;
+        return &own;
+    }
+    return handles.count(stream) ? stream : nullptr;
+}
+std::string named(cudaStream_t stream) {
+    const CUstream_st* s = find(stream);
+    return "stream=" + std::to_string(s ? s->id : 0);
+}
+void drain(CUstream_st& stream, const Mark* until = nullptr) {
+    while (!stream.work.empty() && !(until && until->reached)) {
+        const auto next = std::move(stream.work.front());
+        stream.work.pop_front();
+        next();
+    }
+}
+void push(CUstream_st& stream, std::function<void()> work) {
+    stream.work.push_back(std::move(work));
+    if (eager) drain(stream);
+}
+void reach(Mark& mark) {
+    mark.reached = true;
+    mark.time = Clock::now();
+}
+
+void shade(const CUgraphNode_st& node) {
+    using namespace denoise;
+    const int planes = node.kernel->planes, halo = node.kernel->halo;
+    std::vector<float> shared(planes ? size_t(planes) * tile_floats({0, 0, block_width, block_height}, halo) : 0);
+    for (int y = 0; y < node.height; y += block_height)
+        for (int x = 0; x < node.width; x += block_width)
+            node.kernel->run(node.args, *node.frame, {x, y, std::min(x + block_width, node.width), std::min(y + block_height, node.height)}, shared.data());
+}
+
+template <class T> T* made(const char* kind) {
+    T* object = new T{};
+    handles.insert(object);
+    live[kind]++;
+    return object;
+}
+template <class T> bool ended(T* object, const char* kind) {
+    if (!handles.erase(object)) return false;
+    live[kind]--;
+    delete object;
+    return true;
+}
+cudaError_t after(bool valid, bool failed) { return failed ? error() : valid ? cudaSuccess : cudaErrorInvalidResourceHandle; }
+
+}  // namespace
+
+namespace denoise::cuda {
+
+const void* const* kernels(Pass pass) {
+    static const auto table = [] {
+        std::array<std::array<const void*, max_variants>, pass_count> all;
+        for (int p = 0; p < pass_count; p++)
+            for (int v = 0; v < max_variants; v++) all[p][v] = &kernels_emulated_cuda().kernels[p][v];
+        return all;
+    }();
+    return table[int(pass)].data();
+}
+
+}  // namespace denoise::cuda
+
+// ---- devices and errors
+
+cudaError_t cudaDriverGetVersion(int* version) {
+    CALL()
+    *version = driver;
+    return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+    CALL()
+    *count = device_count;
+    return driver < CUDART_VERSION ? cudaErrorInsufficientDriver : device_count ? cudaSuccess : cudaErrorNoDevice;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+    CALL()
+    if (device < 0 || device >= device_count) return cudaErrorInvalidDevice;
+    *properties = {"Stand-in GPU", size_t(8) << 30, capability / 10, capability % 10};
+    return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+    CALL()
+    *device = current_device;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    CALL(std::to_string(device))
+    if (device < 0 || device >= device_count) return cudaErrorInvalidDevice;
+    current_device = device;
+    return cudaSuccess;
+}
+cudaError_t cudaGetLastError() { return lost ? cudaErrorLaunchFailure : cudaSuccess; }
+const char* cudaGetErrorString(cudaError_t code) {
+    switch (code) {
+        case cudaErrorMemoryAllocation:
+            return "out of memory";
+        case cudaErrorLaunchFailure:
+            return "unspecified launch failure";
+        default:
+            return "unknown error";
+    }
+}
+const char* cudaGetErrorName(cudaError_t code) {
+    switch (code) {
+        case cudaErrorMemoryAllocation:
+            return "cudaErrorMemoryAllocation";
+        case cudaErrorLaunchFailure:
+            return "cudaErrorLaunchFailure";
+        default:
+            return "cudaErrorUnknown";
+    }
+}
+
+// ---- memory
+
+cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
+    const std::lock_guard guard(lock);
+    if (fails(__func__, std::to_string(bytes) + " " + named(stream))) return lost ? error() : cudaErrorMemoryAllocation;
+    if (!find(stream)) return cudaErrorInvalidResourceHandle;
+    *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+    std::memset(*memory, 0xff, bytes);
+    device_memory[*memory] = bytes;
+    return cudaSuccess;
+}
+cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
+    ENDING_CALL(named(stream))
+    const auto it = device_memory.find(memory);
+    CUstream_st* s = find(stream);
+    if (it == device_memory.end() || !s) return cudaErrorInvalidValue;
+    push(*s, [memory, bytes = it->second] {
+        std::memset(memory, 0xff, bytes);
+        std::free(memory);
+    });
+    device_memory.erase(it);
+    return after(true, failed);
+}
+cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
+    const std::lock_guard guard(lock);
+    if (fails(__func__, std::to_string(bytes))) return lost ? error() : cudaErrorMemoryAllocation;
+    *memory = std::malloc(bytes);
+    pinned_memory[*memory] = bytes;
+    return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* memory) {
+    ENDING_CALL()
+    const auto it = pinned_memory.find(memory);
+    if (it == pinned_memory.end()) return cudaErrorInvalidValue;
+    std::memset(memory, 0xff, it->second);
+    std::free(memory);
+    pinned_memory.erase(it);
+    return after(true, failed);
+}
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+    CALL(named(stream))
+    push(*find(stream), [=] { std::memset(memory, value, bytes); });
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    CALL(std::string(kind == cudaMemcpyHostToDevice ? "to device " : "to host ") + std::to_string(bytes) + " " + named(stream))
+    push(*find(stream), [=] { std::memcpy(to, from, bytes); });
+    return cudaSuccess;
+}
+
+// ---- streams and events
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    CALL()
+    *stream = made<CUstream_st>("streams");
+    (*stream)->id = next_id++;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    ENDING_CALL(named(stream))
+    if (handles.count(stream)) drain(*stream);
+    return after(ended(stream, "streams"), failed);
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    CALL(named(stream))
+    CUstream_st* s = find(stream);
+    if (!s) return cudaErrorInvalidResourceHandle;
+    drain(*s);
+    return cudaSuccess;
+}
+cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* id) {
+    CALL(named(stream))
+    CUstream_st* s = find(stream);
+    if (!s) return cudaErrorInvalidResourceHandle;
+    *id = s->id;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+    CALL(named(stream))
+    if (capturing && find(stream) == &legacy) return cudaErrorStreamCaptureImplicit;
+    *status = capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    CALL(named(stream) + " event=" + number(event))
+    CUstream_st* s = find(stream);
+    if (!s || !handles.count(event)) return cudaErrorInvalidResourceHandle;
+    if (event->mark)
+        push(*s, [mark = event->mark] {
+            if (!mark->reached) drain(*mark->stream, mark.get());
+        });
+    return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    CALL()
+    *event = made<CUevent_st>("events");
+    return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    ENDING_CALL()
+    return after(ended(event, "events"), failed);
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    CALL(named(stream) + " event=" + number(event))
+    CUstream_st* s = find(stream);
+    if (!s || !handles.count(event)) return cudaErrorInvalidResourceHandle;
+    event->mark = std::make_shared<Mark>();
+    event->mark->stream = s;
+    push(*s, [mark = event->mark] { reach(*mark); });
+    return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    CALL()
+    return !event->mark || event->mark->reached ? cudaSuccess : cudaErrorNotReady;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    CALL()
+    if (event->mark && !event->mark->reached) drain(*event->mark->stream, event->mark.get());
+    return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t first, cudaEvent_t second) {
+    CALL()
+    if (!first->mark || !second->mark) return cudaErrorInvalidResourceHandle;
+    if (!first->mark->reached || !second->mark->reached) return cudaErrorNotReady;
+    *ms = std::chrono::duration<float, std::milli>(second->mark->time - first->mark->time).count();
+    return cudaSuccess;
+}
+
+// ---- graphs: chains
+
+cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned) {
+    CALL()
+    *graph = made<CUgraph_st>("graphs");
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    ENDING_CALL()
+    return after(ended(graph, "graphs"), failed);
+}
+static cudaError_t add_node(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* before, size_t count, const CUgraphNode_st& what) {
+    const bool chained = graph->nodes.empty() ? count == 0 : count == 1 && before[0] == &graph->nodes.back();
+    if (!chained) return cudaErrorInvalidValue;
+    graph->nodes.push_back(what);
+    *node = &graph->nodes.back();
+    return cudaSuccess;
+}
+cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* before, size_t count, const cudaKernelNodeParams* kernel) {
+    CALL()
+    CUgraphNode_st what;
+    what.kernel = static_cast<const denoise::Kernel*>(kernel->func);
+    what.args = *static_cast<const void**>(kernel->kernelParams[0]);
+    what.frame = *static_cast<const denoise::FrameConstants**>(kernel->kernelParams[1]);
+    what.width = *static_cast<int*>(kernel->kernelParams[2]);
+    what.height = *static_cast<int*>(kernel->kernelParams[3]);
+    const unsigned columns = (what.width + denoise::block_width - 1) / denoise::block_width, rows = (what.height + denoise::block_height - 1) / denoise::block_height;
+    const dim3 &grid = kernel->gridDim, &block = kernel->blockDim;
+    if (!what.kernel->run || grid.x != columns || grid.y != rows || grid.z != 1 || block.x != denoise::block_width || block.y != denoise::block_height || block.z != 1)
+        return cudaErrorInvalidValue;
+    return add_node(node, graph, before, count, what);
+}
+cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* before, size_t count, cudaEvent_t event) {
+    CALL()
+    CUgraphNode_st what;
+    what.event = event;
+    return add_node(node, graph, before, count, what);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+    CALL()
+    *executable = made<CUgraphExec_st>("executables");
+    (*executable)->nodes = std::make_shared<std::deque<CUgraphNode_st>>(graph->nodes);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+    ENDING_CALL()
+    return after(ended(executable, "executables"), failed);
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+    CALL(named(stream))
+    CUstream_st* s = find(stream);
+    if (!s || !handles.count(executable)) return cudaErrorInvalidResourceHandle;
+    std::map<const CUgraphNode_st*, std::shared_ptr<Mark>> marks;
+    for (const CUgraphNode_st& node : *executable->nodes)
+        if (node.event) {
+            marks[&node] = node.event->mark = std::make_shared<Mark>();
+            node.event->mark->stream = s;
+        }
+    push(*s, [nodes = executable->nodes, marks] {
+        for (const CUgraphNode_st& node : *nodes)
+            if (node.event)
+                reach(*marks.at(&node));
+            else
+                shade(node);
+    });
+    return cudaSuccess;
+}
+
+// ---- for tests, by ctypes
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+EXPORT const char* stand_in_take_log() {
+    static std::string taken;
+    const std::lock_guard guard(lock);
+    taken = std::exchange(log_text, "");
+    return taken.c_str();
+}
+// The `countdown`-th call of that name from now on fails, or of any name where it is empty; sticky: and all after it. 0: none does.
+EXPORT void stand_in_fail(const char* call, int countdown, int sticky) {
+    const std::lock_guard guard(lock);
+    failure = {call, countdown, sticky != 0};
+    lost = false;
+}
+EXPORT int stand_in_pending_failure() { return failure.countdown; }
+EXPORT void stand_in_machine(int driver_version, int devices, int compute_capability) {
+    driver = driver_version;
+    device_count = devices;
+    capability = compute_capability;
+}
+EXPORT void stand_in_eager(int on) { eager = on != 0; }
+EXPORT void stand_in_capturing(int on) { capturing = on != 0; }
+EXPORT uintptr_t stand_in_stream() {
+    const std::lock_guard guard(lock);
+    auto* stream = new CUstream_st{next_id++, {}};
+    handles.insert(stream);
+    return reinterpret_cast<uintptr_t>(stream);
+}
+EXPORT void stand_in_destroy_stream(uintptr_t handle) {
+    const std::lock_guard guard(lock);
+    auto* stream = reinterpret_cast<CUstream_st*>(handle);
+    drain(*stream);
+    handles.erase(stream);
+    delete stream;
+}
+EXPORT unsigned long long stand_in_stream_id(uintptr_t stream) {
+    const std::lock_guard guard(lock);
+    return find(reinterpret_cast<cudaStream_t>(stream))->id;
+}
+EXPORT void stand_in_drain(uintptr_t stream) {
+    const std::lock_guard guard(lock);
+    drain(*find(reinterpret_cast<cudaStream_t>(stream)));
+}
+// Fills memory once the stream gets there, as a renderer would.
+EXPORT void stand_in_copy(void* to, const void* from, size_t bytes, uintptr_t stream) {
+    const std::lock_guard guard(lock);
+    push(*find(reinterpret_cast<cudaStream_t>(stream)), [=] { std::memcpy(to, from, bytes); });
+}
+// What is alive, as "device memory 3, events 9".
+EXPORT const char* stand_in_live() {
+    static std::string text;
+    const std::lock_guard guard(lock);
+    text.clear();
+    std::map<std::string, int> all = live;
+    all["device memory"] = int(device_memory.size());
+    all["pinned memory"] = int(pinned_memory.size());
+    for (const auto& [kind, count] : all)
+        if (count) text += (text.empty() ? "" : ", ") + kind + " " + std::to_string(count);
+    return text.c_str();
+}
+EXPORT size_t stand_in_bytes() {
+    const std::lock_guard guard(lock);
+    size_t sum = 0;
+    for (const auto& [memory, bytes] : device_memory) sum += bytes;
+    return sum;
+}
+// After a lost device: what its process would have left is gone.
+EXPORT void stand_in_forget() {
+    const std::lock_guard guard(lock);
+    live.clear();
+    device_memory.clear();
+    pinned_memory.clear();
+}
+EXPORT int stand_in_device() { return current_device; }
+EXPORT void stand_in_set_device(int device) { current_device = device; }
