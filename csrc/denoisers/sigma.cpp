@@ -86,7 +86,6 @@ void Sigma::group(Graph& g, const FrameConstants& f, const FrameInput& input, co
         estimate.past[k] = filter.past[k] = g.transient<R16U>(of_light("past"));
         filter.out[k] = g.output(of_light("shadow"));
         filter.history_length[k] = g.output(of_light("shadow_history_length"));
-        estimate.steps[k] = {};
         History<R32U> history{}, tints{};
         if (remembers) {
             history = g.history<R32U>(of_light("shadow_history"));
