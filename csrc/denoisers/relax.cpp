@@ -2,7 +2,6 @@
 #include "relax.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "radiance.h"
 
@@ -101,7 +100,7 @@ void Relax::page(Graph& g, const FrameConstants& f, const FrameInput& input, con
                          .signal = i.slow,
                          .responsive = i.responsive_history,
                          .phi = phi[lobe],
-                         .max_exponent = min_luminance_weight[lobe] > 0 ? -std::log(min_luminance_weight[lobe]) : 1e30f,
+                         .min_luminance_weight = min_luminance_weight[lobe],
                          .lobe_fraction = s.lobe_angle_fraction,
                          .lobe_slack = s.specular_lobe_angle_slack * 3.14159265f / 180,
                          .roughness_fraction = s.roughness_fraction,

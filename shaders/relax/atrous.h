@@ -24,7 +24,7 @@ struct AtrousArgs {
     int step = 1;               // px
     float shared = 0;           // correlation of the noise of one tap and another
     float phi = 1;              // width of the luminance stop, standard deviations
-    float max_exponent = 0;     // of the luminance stop
+    float min_luminance_weight = 0;
     float lobe_fraction = 0;    // of the lobe within which normals mix
     float lobe_slack = 0;       // radians, on top of it, specular
     float roughness_fraction = 0, plane_sensitivity = 0;
@@ -87,7 +87,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
     struct Stops {
         PlaneTest plane;
         Float3 n;
-        Float roughness, luma, luma_open;
+        Float roughness, luma, luma_falloff;
         Float reach, tap_reach;  // of the luminance stop; for a tap, over its deviation
         Float inv_angle, angle_depth = Float(0.f),
                          view_angle = Float(0.f);  // diffuse: tolerance of normals; specular: of the lobe, how much of it stops, radians from pixel to pixel
@@ -105,10 +105,11 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
             w = w * normal_weight(cosine, s.inv_angle);
         }
         // The noise of both pixels counts: a bright sample must reach its neighbours as they reach it, or light is lost.
-        // Small differences hardly count, or noise would close the stop against itself: a parabola that goes over into a line.
-        const Float apart2 = square((tap.signal.x - s.luma) * rsqrt(square(s.reach) + square(s.tap_reach * tap.signal.w)));
-        const Float difference = min(sqrt(Float(1.f) + apart2) - Float(1.f), Float(a.max_exponent));
-        w = w * exp2(Float(-1.44269504f) * s.luma_open * difference);
+        // Student's t in place of a Gaussian, as noise has tails: small differences hardly count, or noise would close the stop against itself,
+        // and large ones still count for a little. To within .05 of exp(1 - sqrt(1 + x^2)), by one division and no root.
+        const Float noise = square(s.reach) + square(s.tap_reach * tap.signal.w);
+        const Float t = noise * rcp(noise + s.luma_falloff * square(tap.signal.x - s.luma));
+        w = w * max(t * t * t, Float(a.min_luminance_weight));
         return select(is_surface(frame, tap.z), w, Float(0.f));
     }
 
@@ -150,7 +151,7 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         s.luma = c.x;
         s.reach = max(Float(a.phi) * deviation, max(c.x, zero) * Float(1e-3f) + Float(1e-6f));
         s.tap_reach = Float(a.phi * tap_share) * (First ? rsqrt(max(frames, one)) : one);
-        s.luma_open = (specular ? mix(one, trust, Float(a.luminance_relaxation)) : one) * (one - sat(doubt * Float(a.doubt_luminance)));
+        s.luma_falloff = Float(0.125f) * (specular ? mix(one, trust, Float(a.luminance_relaxation)) : one) * (one - sat(doubt * Float(a.doubt_luminance)));
 
         const float k0 = atrous_kernel[1] * atrous_kernel[1];
         Float3 sum = Float3{c.x, c.y, c.z} * Float(k0);
