@@ -6,7 +6,9 @@
 
 namespace denoise::DN_TARGET {
 
-DN_FN Float compact_weight(Float residual) { return smooth_step(Float(1.f) - abs(residual)); }
+// Tukey's biweight, narrowed to the area under a smooth step from 1 to 0: it wants the residual's square, and so no root where that is a distance.
+DN_FN Float compact_weight_of_square(Float residual2) { return square(max(Float(1.f) - Float(1.13f) * residual2, Float(0.f))); }
+DN_FN Float compact_weight(Float residual) { return compact_weight_of_square(square(residual)); }
 DN_FN Float long_tailed_weight(Float residual) {  // a rational stand-in for an exponential
     const Float x = abs(residual);
     return rcp(Float(1.f) + Float(3.f) * x + Float(9.f) * x * x);
@@ -28,11 +30,11 @@ DN_FN PlaneTest plane_test(const FrameConstants& frame, Float3 view_normal, Floa
     return {n.x * Float(step_x), n.y * Float(step_y), n.x * Float(f[0] + 0.5f * step_x) + n.y * Float(f[1] + 0.5f * step_y), n.z, -dot(n, view_point), frame.orthographic};
 }
 
+DN_FN Float square_chord(Float cosine) { return Float(2.f) - Float(2.f) * cosine; }
 // compact_weight() of the angle between two normals of a given cosine over the tolerance: by the chord, which is the angle to first order.
 // Obtuse angles weigh nothing.
 DN_FN Float normal_weight(Float cosine, Float inv_tolerance) {
-    const Float chord = sqrt(max(Float(2.f) - Float(2.f) * cosine, Float(0.f)));
-    return select(cosine > Float(0.f), compact_weight(chord * inv_tolerance), Float(0.f));
+    return select(cosine > Float(0.f), compact_weight_of_square(square_chord(cosine) * square(inv_tolerance)), Float(0.f));
 }
 
 // 1 / the angle at which normals stop to mix: the half angle of the lobe's cone that holds a fraction of it.

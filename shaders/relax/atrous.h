@@ -98,8 +98,8 @@ template <Lobe L, int Reach, bool First = false> struct AtrousLevel {
         Float w = compact_weight(s.plane.residual(x, y, tap.z));
         const Float cosine = dot(s.n, tap.n);
         if (specular && a.roughness_stop) {
-            const Float chord = sqrt(max(Float(2.f) - Float(2.f) * cosine, Float(0.f)));
-            w = w * (Float(1.f) - s.angle_depth * smooth_step(max(chord, distance * s.view_angle) * s.inv_angle));
+            const Float apart = max(square_chord(cosine), square(distance * s.view_angle)) * square(s.inv_angle);
+            w = w * (Float(1.f) - s.angle_depth + s.angle_depth * compact_weight_of_square(apart));
             w = w * compact_weight((tap.roughness - s.roughness) * s.roughness_scale);
         } else {
             w = w * normal_weight(cosine, s.inv_angle);
