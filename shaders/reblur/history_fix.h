@@ -120,6 +120,14 @@ template <Lobe L> struct HistoryFix {
         const Mask active = young && step > Int(0);
         if (!any(active)) return c;
 
+        // Diffuse taps are moved by up to half a step, another way in each pixel: else pixels a step apart share theirs, and show it as a grid of
+        // dots. Reflections, some of which stay young for long, would flicker by it.
+        Int left = p.x, top(p.y);
+        if (!specular) {
+            const Int word = random_word(frame, p, 26);
+            const Float reach = to_float(step);
+            left = left + to_int((to_unit(word) - Float(0.5f)) * reach), top = top + to_int((to_unit(hash(word)) - Float(0.5f)) * reach);
+        }
         // In two rounds, so that the latencies of the taps overlap: guides, signals.
         Int offsets[20];
         Float weights[20];
@@ -127,7 +135,7 @@ template <Lobe L> struct HistoryFix {
         for (int dy = -2; dy <= 2; dy++)
             for (int dx = -2; dx <= 2; dx++) {
                 if ((dx == 0 && dy == 0) || (dx * dx == 4 && dy * dy == 4)) continue;
-                const Int ix = mirrored(p.x + step * Int(dx), frame.width), iy = mirrored(Int(p.y) + step * Int(dy), frame.height);
+                const Int ix = mirrored(left + step * Int(dx), frame.width), iy = mirrored(top + step * Int(dy), frame.height);
                 offsets[taps] = texel_offset(a.guide, ix, iy);
                 const Surface s = gather_at(a.guide, offsets[taps]);
                 const Float cosine = dot(n, decode_normal(s.packed));
