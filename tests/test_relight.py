@@ -85,6 +85,23 @@ def test_light_in_a_dark_room_is_added(dark: float, lobe: str) -> None:
     assert result.std() < 0.3
 
 
+@both_families
+@both_lobes
+def test_a_lamp_that_goes_out_shows_what_falls_on_it(family: Any, lobe: str) -> None:
+    """A renderer shows what a lamp emits; of the light that falls on it there is none until it goes out, then all at once."""
+    x, y = np.meshgrid(np.arange(WIDTH) - WIDTH // 2, np.arange(HEIGHT) - HEIGHT // 2)
+    lamp = np.hypot(x, y) < 12
+    depth = np.where(lamp, scenes.WALL / 2, scenes.WALL)
+    rng = np.random.default_rng(3)
+    frames = (
+        wall(level * samples("exponential", rng)[..., None] * np.ones(3), depth=depth)
+        for level in [~lamp[..., None]] * SETTLED + [1.0] * 2
+    )
+    picture = luma(getattr(scenes.last(frames, family()), lobe))
+    assert picture[lamp].mean() == pytest.approx(1, abs=0.15)
+    assert picture[~lamp].mean() == pytest.approx(1, abs=0.03)
+
+
 @both_lobes
 def test_one_lamp_of_two(lobe: str) -> None:
     """Two pools of light; the one at the right goes out. The dark comes where it was, and only there."""

@@ -11,10 +11,10 @@ struct RelightGainArgs {
     Image<R8U> drift;                        // in and out, may be absent: decaying sum of what the samples were above the history, in deviations of their mean
     Image<RGBA16F> gain;                     // out: RGB factor; evidence of a change, 0..1
     Image<RGBA16F> add;                      // out: RGB radiance; doubt, see below
-    Image<R8U> changed;                      // out, may be absent: 1 where the light moved
+    Image<R8U> changed;                      // in and out, may be absent: light_moved is added
     float pixels = 0;                        // of a tile
     float proof = 0;                         // change that is believed, in variances of the mean; 1 suffices where one was just found
-    template <class V> void io(V& v) { v.in(now), v.in(before), v.in(coarse_gain), v.in(coarse_add), v.inout(memory), v.inout(drift), v.out(gain), v.out(add), v.out(changed); }
+    template <class V> void io(V& v) { v.in(now), v.in(before), v.in(coarse_gain), v.in(coarse_add), v.inout(memory), v.inout(drift), v.out(gain), v.out(add), v.inout(changed); }
 };
 }  // namespace denoise
 
@@ -99,7 +99,7 @@ struct RelightGain {
         store(a.add, p, Float4{r.add.x, r.add.y, r.add.z, doubt});
         if (a.changed.present()) {
             const Float moved = max(max(abs(r.gain.x - one), abs(r.gain.y - one)), abs(r.gain.z - one)) * luma + max(max(r.add.x, r.add.y), r.add.z);
-            store(a.changed, p, select(moved > luma * Float(1e-3f), Int(1), Int(0)));
+            store(a.changed, p, fetch(a.changed, p) | select(moved > luma * Float(1e-3f), Int(light_moved), Int(0)));
         }
         const Float noise_now = clamp(squares / max(square(after), Float(1e-12f)) - one, zero, Float(1e6f));
         const Float noise_next = select(remembered && seen, mix(noise, noise_now, Float(noise_share)), noise);

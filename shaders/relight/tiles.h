@@ -14,8 +14,10 @@
 #include "../image.h"
 
 namespace denoise {
-constexpr int relight_tile = 8;  // px, of the finest level; each coarser one doubles it
+constexpr int relight_tile_bits = 3, relight_tile = 1 << relight_tile_bits;  // px, of the finest level; each coarser one doubles it
 constexpr int relight_levels = 5;
+// What happened to a tile: its light moved; pixels that no light had ever reached are lit.
+constexpr int light_moved = 1, darkness_lit = 2;
 }  // namespace denoise
 
 #ifdef DN_TARGET
