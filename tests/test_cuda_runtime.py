@@ -17,42 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import small_scene
-from cuda_stand_in import KEPT, Pixels, StandIn, load, pixels, values
+from cuda_stand_in import LEGACY, PER_THREAD, Pixels, StandIn, pixels, values
 
 import denoise
 
 WIDTH, HEIGHT, FRAMES = 83, 45, 5
 SIZE = (WIDTH, HEIGHT)
-LEGACY, PER_THREAD = 1, 2
 STEADY = ["cudaStreamIsCapturing", "cudaStreamGetId", "cudaMemcpyAsync", "cudaGraphLaunch", "cudaEventRecord"]
 Array = npt.NDArray[Any]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, StandIn]:
-    return load(tmp_path_factory.mktemp("stand_in"))
-
-
-@pytest.fixture
-def dn(built: tuple[Any, StandIn], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The package on the stand-in, which the scenes of the other tests are made for meanwhile."""
-    module, machine = built
-    monkeypatch.setattr(small_scene, "dn", module)
-    monkeypatch.setenv("DENOISE_DEVICE", "")
-    machine.log()
-    yield module
-    machine.fail(b"", 0, 0)
-    machine.machine(13000, 2, 90)
-    machine.eager(0)
-    gc.collect()
-    assert machine.alive() == ""
-    machine.drain(LEGACY)
-    KEPT.clear()
-
-
-@pytest.fixture
-def gpu(built: tuple[Any, StandIn]) -> StandIn:
-    return built[1]
 
 
 # ---- what is there
