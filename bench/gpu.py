@@ -348,7 +348,7 @@ def picture(report: Report, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 6), dpi=120, layout="constrained")
     colours = {family: f"C{index}" for index, family in enumerate(FAMILIES)}
     markers = dict(zip(report.setup["sizes"].split(), "osD^v<>", strict=False))
-    points: list[tuple[float, float, str]] = []
+    labels: dict[str, tuple[float, float]] = {}  # one for each pass
     for name, row in report.rows.items():
         size, _, rest = name.partition(", ")
         family, _, what = rest.partition(", ")
@@ -359,9 +359,9 @@ def picture(report: Report, path: Path) -> None:
         filled = what in (FRAME, "passes together")
         axes.plot(x, y, markers[size], color=colour, markerfacecolor=colour if filled else "none", markersize=5)
         if size == list(markers)[-1]:
-            points.append((y, x, what if family in colours else rest))
-    for y, x, text in sorted(points, reverse=True)[:24]:
-        axes.annotate(text, (x, y), (4, 2), textcoords="offset points", fontsize=6, color="0.3")
+            labels.setdefault(what if family in colours else rest, (x, y))
+    for text, place in labels.items():
+        axes.annotate(text, place, (4, 2), textcoords="offset points", fontsize=6, color="0.3")
     lowest, highest = axes.get_xlim()
     for name, style in (("copy", "-"), ("read", "--")):
         rate = report.setup[f"{name}_gb_per_s"]

@@ -23,7 +23,8 @@ import denoise
 
 WIDTH, HEIGHT, FRAMES = 83, 45, 5
 SIZE = (WIDTH, HEIGHT)
-STEADY = ["cudaStreamIsCapturing", "cudaStreamGetId", "cudaMemcpyAsync", "cudaGraphLaunch", "cudaEventRecord"]
+SET = "cudaGraphExecKernelNodeSetParams"
+STEADY = ["cudaStreamIsCapturing", "cudaStreamGetId", SET, "cudaGraphLaunch", "cudaEventRecord"]
 Array = npt.NDArray[Any]
 
 
@@ -174,20 +175,17 @@ def fields(result: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def test_a_steady_frame_copies_parameters_and_launches_one_graph(dn: Any, gpu: StandIn) -> None:
-    """No allocation, no synchronisation, no copy to the host, no capture: new arrays, cameras, lights and settings are
-    data."""
+def test_a_steady_frame_sets_arguments_and_launches_one_graph(dn: Any, gpu: StandIn) -> None:
+    """No allocation, no synchronisation, no copy, no capture: new arrays, cameras, lights and settings are arguments."""
     denoiser, out = warm(dn, gpu)
     for index in range(12):
         moved = frame("pipeline", 1 + index % 2)
         moved["light"] = [dn.Light.local((index, 2, 3), 0.2, key=light.key) for light in moved["light"]]
         denoiser.members[1].settings.plane_sensitivity = 0.02 + 0.001 * index
         denoiser(**pixels(moved), out=out)
-        log = gpu.log()
-        calls = [line.split()[0] for line in log]
-        assert [c for c in calls if c not in ("cudaGetDevice", "cudaEventQuery")] == STEADY
-        assert calls.count("cudaEventQuery") <= 1
-        assert sum(line.startswith("cudaMemcpyAsync to device ") for line in log) == 1
+        calls = [call for call in gpu.calls() if call != "cudaGetDevice"]
+        assert list(dict.fromkeys(calls)) == STEADY
+        assert {calls.count(call) for call in STEADY if call != SET} == {1}
 
 
 def test_a_reset_is_data(dn: Any, gpu: StandIn) -> None:
@@ -212,17 +210,16 @@ def test_a_page_of_another_shape_has_a_graph_of_its_own_once(dn: Any, gpu: Stand
     assert "executables 16" in gpu.alive()
 
 
-def test_a_caller_who_runs_ahead_waits(dn: Any, gpu: StandIn) -> None:
-    """Eight frames may be queued; the blocks of parameters of what has not run yet are left alone."""
+def test_a_caller_who_runs_ahead_does_not_wait(dn: Any, gpu: StandIn) -> None:
+    """What is queued keeps its arguments, however many frames that are."""
     there, here = make(dn, "reblur", "cuda"), make(dn, "reblur", "cpu:emulated_cuda")
-    kept, waits = [], []
-    for index in range(11):
+    kept = []
+    gpu.log()
+    for index in range(20):
         kept.append(pixels(frame("reblur", index, SIZE)))
-        gpu.log()
         result = there(**kept[-1])
-        waits.append(gpu.calls().count("cudaEventSynchronize"))
         expected = here(**frame("reblur", index))
-    assert waits == [0] * 8 + [1] * 3
+    assert not {"cudaEventSynchronize", "cudaStreamSynchronize"} & set(gpu.calls())
     gpu.drain(LEGACY)
     assert_same(result, expected)
 
@@ -552,7 +549,7 @@ def test_a_denoiser_that_failed_says_so(dn: Any, gpu: StandIn) -> None:
 def test_out_of_memory(dn: Any, gpu: StandIn) -> None:
     denoiser = make(dn, "reblur", "cuda")
     out_of_memory = r"cudaMallocAsync failed: out of memory \(cudaErrorMemoryAllocation\)"
-    with gpu.failing("cudaMallocAsync", 14), pytest.raises(dn.DeviceError, match=out_of_memory):
+    with gpu.failing("cudaMallocAsync", 13), pytest.raises(dn.DeviceError, match=out_of_memory):
         denoiser(**pixels(frame("reblur", 0)))
 
 

@@ -9,8 +9,7 @@ constexpr int block_width = 32, block_height = 8;  // threads, one a pixel
 
 namespace denoise::cuda {
 
-// A pass's kernels by variant, as the CUDA runtime names them. Each takes (const Args*, const FrameConstants*, int width, int height), both
-// pointers to device memory; blocks cover the output.
+// A pass's kernels by variant, as the CUDA runtime names them. Each takes (Args, FrameConstants, int width, int height); blocks cover the output.
 const void* const* kernels(Pass pass);
 
 }  // namespace denoise::cuda
