@@ -201,9 +201,10 @@ class CudaBackend final : public Backend {
     struct KernelNode {
         KernelNode(const Launch& launch, const FrameConstants& frame)
             : arguments{const_cast<void*>(launch.args), const_cast<FrameConstants*>(&frame), const_cast<int*>(&launch.width), const_cast<int*>(&launch.height)} {
-            parameters.func = const_cast<void*>(cuda::kernels(launch.pass)[launch.variant]);
-            parameters.gridDim = dim3((launch.width + block_width - 1) / block_width, (launch.height + block_height - 1) / block_height);
-            parameters.blockDim = dim3(block_width, block_height);
+            const cuda::CudaKernel& kernel = cuda::kernels(launch.pass)[launch.variant];
+            parameters.func = const_cast<void*>(kernel.function);
+            parameters.gridDim = dim3((launch.width + block_width - 1) / block_width, (launch.height + kernel.rows - 1) / kernel.rows);
+            parameters.blockDim = dim3(block_width, kernel.rows);
             parameters.kernelParams = arguments;
         }
         KernelNode(const KernelNode&) = delete;

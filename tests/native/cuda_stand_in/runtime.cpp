@@ -126,11 +126,11 @@ void reach(Mark& mark) {
 
 void shade(const CUgraphNode_st& node) {
     using namespace denoise;
-    const int planes = node.kernel->planes, halo = node.kernel->halo;
-    std::vector<float> shared(planes ? size_t(planes) * tile_floats({0, 0, block_width, block_height}, halo) : 0);
-    for (int y = 0; y < node.height; y += block_height)
+    const int planes = node.kernel->planes, halo = node.kernel->halo, rows = node.kernel->block_rows;
+    std::vector<float> shared(planes ? size_t(planes) * tile_floats({0, 0, block_width, rows}, halo) : 0);
+    for (int y = 0; y < node.height; y += rows)
         for (int x = 0; x < node.width; x += block_width)
-            node.kernel->run(node.args.data(), node.frame, {x, y, std::min(x + block_width, node.width), std::min(y + block_height, node.height)}, shared.data());
+            node.kernel->run(node.args.data(), node.frame, {x, y, std::min(x + block_width, node.width), std::min(y + rows, node.height)}, shared.data());
 }
 
 template <class T> T* made(const char* kind) {
@@ -151,11 +151,14 @@ cudaError_t after(bool valid, bool failed) { return failed ? error() : valid ? c
 
 namespace denoise::cuda {
 
-const void* const* kernels(Pass pass) {
+const CudaKernel* kernels(Pass pass) {
     static const auto table = [] {
-        std::array<std::array<const void*, max_variants>, pass_count> all;
+        std::array<std::array<CudaKernel, max_variants>, pass_count> all;
         for (int p = 0; p < pass_count; p++)
-            for (int v = 0; v < max_variants; v++) all[p][v] = &kernels_emulated_cuda().kernels[p][v];
+            for (int v = 0; v < max_variants; v++) {
+                const Kernel& kernel = kernels_emulated_cuda().kernels[p][v];
+                all[p][v] = {&kernel, kernel.block_rows};
+            }
         return all;
     }();
     return table[int(pass)].data();
@@ -354,9 +357,10 @@ static bool set_kernel(CUgraphNode_st& node, const cudaKernelNodeParams& kernel)
     std::memcpy(&node.frame, kernel.kernelParams[1], sizeof node.frame);
     node.width = *static_cast<int*>(kernel.kernelParams[2]);
     node.height = *static_cast<int*>(kernel.kernelParams[3]);
-    const unsigned columns = (node.width + denoise::block_width - 1) / denoise::block_width, rows = (node.height + denoise::block_height - 1) / denoise::block_height;
+    const unsigned width = denoise::block_width, height = unsigned(node.kernel->block_rows);
     const dim3 &grid = kernel.gridDim, &block = kernel.blockDim;
-    return node.kernel->run && grid.x == columns && grid.y == rows && grid.z == 1 && block.x == denoise::block_width && block.y == denoise::block_height && block.z == 1;
+    return node.kernel->run && block.x == width && block.y == height && block.z == 1 && grid.x == (node.width + width - 1) / width &&
+           grid.y == (node.height + height - 1) / height && grid.z == 1;
 }
 cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* before, size_t count, const cudaKernelNodeParams* kernel) {
     CALL()
