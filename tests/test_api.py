@@ -115,9 +115,21 @@ WRONG_FRAMES = {
         "material_id: expected uint8, got uint16; cast it with material_id.astype(np.uint8)",
     ),
     "float material": ({"material_id": full(1, 1)}, TypeError, "material_id: expected uint8, got float32"),
-    "list": ({"diffuse": full(3, 1).tolist()}, TypeError, "diffuse: expected a numpy.ndarray, got list"),
-    "number": ({"roughness": 0.5}, TypeError, "roughness: expected a numpy.ndarray, got float"),
-    "other library": ({"diffuse": Tensor()}, TypeError, "diffuse: expected a numpy.ndarray, got test_api.Tensor"),
+    "list": (
+        {"diffuse": full(3, 1).tolist()},
+        TypeError,
+        "diffuse: expected a numpy.ndarray or a torch.Tensor on the CPU, got list",
+    ),
+    "number": (
+        {"roughness": 0.5},
+        TypeError,
+        "roughness: expected a numpy.ndarray or a torch.Tensor on the CPU, got float",
+    ),
+    "other library": (
+        {"diffuse": Tensor()},
+        TypeError,
+        "diffuse: expected a numpy.ndarray or a torch.Tensor on the CPU, got test_api.Tensor",
+    ),
     "no signal": (
         {n: None for n in ("diffuse", "diffuse_hit_distance", "specular", "specular_hit_distance")},
         TypeError,
@@ -174,7 +186,11 @@ WRONG_FRAMES = {
         "out['diffuse']: expected (24, 40, 3), got (24, 40, 4)",
     ),
     "out dtype": ({"out": {"diffuse": full(3, 0, F16)}}, TypeError, "out['diffuse']: expected float32, got float16"),
-    "out list": ({"out": {"diffuse": [0]}}, TypeError, "out['diffuse']: expected a numpy.ndarray, got list"),
+    "out list": (
+        {"out": {"diffuse": [0]}},
+        TypeError,
+        "out['diffuse']: expected a numpy.ndarray or a torch.Tensor on the CPU, got list",
+    ),
     "out read-only": (
         {"out": {"specular": read_only(full(3, 0))}},
         ValueError,

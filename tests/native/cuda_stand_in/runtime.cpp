@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -64,6 +65,7 @@ std::map<std::thread::id, CUstream_st> default_of_thread;
 unsigned long long next_id = 1;
 CUstream_st legacy{next_id++, {}};
 bool eager = false, capturing = false;
+std::atomic<bool> gate, in_time;
 int driver = 13000, device_count = 2, capability = 90;
 thread_local int current_device = 0;
 struct {
@@ -465,6 +467,17 @@ EXPORT void stand_in_copy(void* to, const void* from, size_t bytes, uintptr_t st
     const std::lock_guard guard(lock);
     push(*find(reinterpret_cast<cudaStream_t>(stream)), [=] { std::memcpy(to, from, bytes); });
 }
+// Work that ends when the gate is opened, or after ten seconds; whether it was opened in time.
+EXPORT void stand_in_gate(uintptr_t stream) {
+    const std::lock_guard guard(lock);
+    gate = false;
+    in_time = false;
+    push(*find(reinterpret_cast<cudaStream_t>(stream)), [] {
+        for (const auto end = Clock::now() + std::chrono::seconds(10); Clock::now() < end && !in_time; in_time = gate.load()) std::this_thread::yield();
+    });
+}
+EXPORT void stand_in_open_gate() { gate = true; }
+EXPORT int stand_in_in_time() { return in_time; }
 // What is alive, as "device memory 3, events 9".
 EXPORT const char* stand_in_live() {
     static std::string text;
