@@ -90,7 +90,9 @@ def measure(
     facts = machine.facts()
     where, arrays = _found(device, library)
     facts |= _gpu_facts(where)
-    ceilings = measure_ceilings(arrays)
+    brake = [arrays.array(np.full(CEILING_BYTES // 4, value, np.float32)) for value in (0, 1)]
+    ceilings = measure_ceilings(arrays, *brake)
+    left_out: dict[str, str] = {}  # others, and why
     rows: dict[str, Row] = {}
     for size, (width, height) in sizes.items():
         frames: dict[tuple[str, ...], list[Inputs]] = {}
@@ -102,14 +104,12 @@ def measure(
                 frames[signals] = [moved(arrays, frame) for frame in plain]
             subject = _subject(family, frames[signals], where.name)
             subject.warm_up(warm_up)
-            for name, row in _frame(arrays, subject, runs, ceilings["copy_gb_per_s"]).items():
+            for name, row in _frame(arrays, subject, runs, ceilings["copy_gb_per_s"], brake).items():
                 rows[f"{size}, {family}, {name}"] = row
         if peers:
             progress(f"{size}, others")
-            others = {
-                **_yardsticks(arrays, width, height, runs, ceilings["copy_gb_per_s"]),
-                **_peers(width, height, runs),
-            }
+            others = _yardsticks(arrays, width, height, runs, ceilings["copy_gb_per_s"], left_out)
+            others |= _peers(width, height, runs, left_out)
             rows |= {f"{size}, {name}": row for name, row in others.items()}
     for family in families:
         progress(f"calls of {family}")
@@ -118,7 +118,7 @@ def measure(
             rows[f"a call, {family}, {name}"] = spread("us", times)
     for sequence in sequences:
         progress(f"quality of {sequence.name}")
-        rows |= _quality(sequence, arrays, where.name, peers)
+        rows |= _quality(sequence, arrays, where.name, gpu_peers.PEERS if peers else {}, left_out)
     setup = {
         "device": str(where),
         "library": arrays.name,
@@ -127,15 +127,15 @@ def measure(
         "warm_up": warm_up,
         "runs": runs,
         **{name: round(value, 1) for name, value in ceilings.items()},
+        **(gpu_peers.versions() if peers else {}),
+        **{f"without {name}": why for name, why in left_out.items()},
     }
     return Report("gpu", facts, setup, rows)
 
 
-def measure_ceilings(library: Library, size: int | None = None, runs: int = 20) -> dict[str, float]:
+def measure_ceilings(library: Library, target: Any, source: Any, runs: int = 20) -> dict[str, float]:
     """GB/s of copying memory (bytes read and bytes written both count) and of reading it, by the library's own copy and
-    sum; the best of `runs`. size: bytes of an array, default CEILING_BYTES."""
-    source = library.array(np.ones((size or CEILING_BYTES) // 4, np.float32))
-    target = library.array(np.zeros((size or CEILING_BYTES) // 4, np.float32))
+    sum of float32 arrays; the best of `runs`."""
     amount = 4 * len(source) / 1e6
     copies = _timed(library, lambda: library.copy(target, source), runs)
     reads = _timed(library, lambda: library.total(source), runs)
@@ -182,9 +182,8 @@ def _row(ms: Sequence[float], pixels: int, ceiling: float, bytes_per_pixel: floa
     return found
 
 
-def _frame(library: Library, subject: Subject, runs: int, ceiling: float) -> dict[str, Row]:
+def _frame(library: Library, subject: Subject, runs: int, ceiling: float, brake: Sequence[Any]) -> dict[str, Row]:
     """The whole frame, and then its passes: the events between these cost a little."""
-    brake = [library.array(np.ones(CEILING_BYTES // 4, np.float32)) for _ in range(2)]
     whole: list[float] = []
     while len(whole) < runs:
         library.synchronize()
@@ -195,7 +194,6 @@ def _frame(library: Library, subject: Subject, runs: int, ceiling: float) -> dic
             subject.call()
             marks.append(library.mark())
         whole += [library.milliseconds(*pair) for pair in pairwise(marks)]
-    del brake
     traffic = page_bytes(subject.denoiser.describe())
     samples = _passes(subject, runs)
     row = partial(_row, pixels=subject.pixels, ceiling=ceiling)
@@ -250,7 +248,20 @@ def _calls(library: Library, subject: Subject, runs: int) -> dict[str, list[floa
     return {"through Python": python, "its native part": native}
 
 
-def _yardsticks(library: Library, width: int, height: int, runs: int, ceiling: float) -> dict[str, Row]:
+def _attempt(name: str, left_out: dict[str, str], work: Callable[[], Iterable[float]]) -> dict[str, list[float]]:
+    """{name: its times}; nothing where it fails, for whatever reason: ours must not be lost for others."""
+    if name in left_out:
+        return {}
+    try:
+        return {name: list(work())}
+    except Exception as error:
+        left_out[name] = f"{type(error).__name__}: {error}"
+        return {}
+
+
+def _yardsticks(
+    library: Library, width: int, height: int, runs: int, ceiling: float, left_out: dict[str, str]
+) -> dict[str, Row]:
     """The blend of yardstick.py by cupy's arrays, and as a kernel of numba's."""
     from . import yardstick
 
@@ -259,35 +270,39 @@ def _yardsticks(library: Library, width: int, height: int, runs: int, ceiling: f
     motion = random.normal(3, 0.2, (height, width, 2)).astype(np.float16)
     frames = np.full((height, width), 8, np.float32)
     given = [library.array(values) for values in (signal, motion, history, frames)]
-    row = partial(_row, pixels=width * height, ceiling=ceiling, bytes_per_pixel=yardstick.BYTES_PER_PIXEL)
-    rows: dict[str, Row] = {}
-    if library.name.startswith("cupy"):
+    results = [library.array(values) for values in (history, frames)]
+
+    def by_arrays() -> list[float]:
         import cupy
 
-        rows["blend, cupy arrays"] = row(
-            _timed(library, lambda: yardstick.blend_by_arrays(cupy, *given, _BLEND_CAP), runs)
-        )
-    if yardstick.cuda.is_available():
-        out, out_frames = library.array(history), library.array(frames)
+        return _timed(library, lambda: yardstick.blend_by_arrays(cupy, *given, _BLEND_CAP), runs)
+
+    def by_kernel() -> list[float]:
         kernel = yardstick.blend_kernel[yardstick.grid(width, height)]
-        rows["blend, numba kernel"] = row(_timed(library, lambda: kernel(*given, _BLEND_CAP, out, out_frames), runs))
-    return rows
+        return _timed(library, lambda: kernel(*given, _BLEND_CAP, *results), runs)
+
+    times = _attempt("blend, numba kernel", left_out, by_kernel)
+    if library.name.startswith("cupy"):
+        times |= _attempt("blend, cupy arrays", left_out, by_arrays)
+    return {name: _row(ms, width * height, ceiling, yardstick.BYTES_PER_PIXEL) for name, ms in times.items()}
 
 
-def _peers(width: int, height: int, runs: int) -> dict[str, Row]:
-    """An image of one of our frames by each peer that is installed and works here."""
+def _peers(width: int, height: int, runs: int, left_out: dict[str, str]) -> dict[str, Row]:
+    """An image of one of our frames by each peer."""
     frame = make_frames(width, height, "static", ("diffuse",), 1)[0]
     colour, normal = (np.asarray(frame[name], np.float32) for name in ("diffuse", "normal"))
     rows: dict[str, Row] = {}
-    for make in gpu_peers.PEERS.values():
-        with suppress(*gpu_peers.ABSENT):
-            peer = make(colour, np.ones_like(colour), normal)
-            found = spread("ms", gpu_peers.milliseconds(peer, min(runs, 10)))
-            rows[f"{peer.name}, one image"] = {**found, "ns_per_pixel": found["ms"] * 1e6 / (width * height)}
+    for name, make in gpu_peers.PEERS.items():
+        work = partial(gpu_peers.timed, make, (colour, np.ones_like(colour), normal), min(runs, 10))
+        for ms in _attempt(name, left_out, work).values():
+            found = spread("ms", ms)
+            rows[f"{name}, one image"] = {**found, "ns_per_pixel": found["ms"] * 1e6 / (width * height)}
     return rows
 
 
-def _quality(sequence: Frames, library: Library, device: str, peers: bool) -> dict[str, Row]:
+def _quality(
+    sequence: Frames, library: Library, device: str, peers: Mapping[str, gpu_peers.Make], left_out: Mapping[str, str]
+) -> dict[str, Row]:
     """Scores of the families on the GPU and on the CPU, with default settings, and of the peers by lobe."""
     given = fitting(sequence.frames[0], sequence.meta)
     names = [given]
@@ -298,32 +313,15 @@ def _quality(sequence: Frames, library: Library, device: str, peers: bool) -> di
         for place, arrays in ((device, library), ("cpu", None)):
             found, _ = quality.denoised(sequence, denoisers, place, library=arrays)
             outputs[f"{'+'.join(denoisers)} on {place}"] = found
-    if peers:
-        outputs |= _peer_outputs(sequence)
+    present = {name: make for name, make in peers.items() if name not in left_out}
+    outputs |= {name: gpu_peers.denoised(make, sequence) for name, make in present.items()}
     rows: dict[str, Row] = {}
     for method, found in outputs.items():
         scores = metrics.score(found, sequence)
-        ours = not method.startswith(tuple(gpu_peers.PEERS))  # peers leave out the shadows of the composite
-        for signal in scores["signals"] if ours else scores["denoised"]:
+        # Peers leave out the shadows of the composite.
+        for signal in scores["denoised"] if method in present else scores["signals"]:
             rows[f"{sequence.name}, {signal}, {method}"] = scores[signal]
     return rows
-
-
-def _peer_outputs(sequence: Frames) -> dict[str, dict[int, Any]]:
-    outputs: dict[str, dict[int, Any]] = {}
-    for make in gpu_peers.PEERS.values():
-        for index in sequence.reference_frames:
-            frame = sequence.frames[index]
-            surface = (frame["view_z"] < sequence.meta["view_z_sky"])[..., None]
-            normal = np.where(surface, frame["normal"], 0).astype(np.float32)
-            for lobe in ("diff", "spec"):
-                with suppress(*gpu_peers.ABSENT):
-                    colour = np.nan_to_num(np.asarray(frame[lobe], np.float32))
-                    peer = make(colour, np.ones_like(colour), normal)
-                    peer.start()
-                    peer.wait()
-                    outputs.setdefault(peer.name, {}).setdefault(index, {})[lobe] = peer.result()
-    return outputs
 
 
 def show_goals(report: Report) -> None:

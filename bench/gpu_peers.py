@@ -8,18 +8,20 @@ result of the frame before. Each is made for one image, which may be run again a
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import metadata
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.sequences import Arrays, Sequence
+
 Image = NDArray[np.float32]
 
 
 class Peer(Protocol):
-    name: str  # with its version
-
     def start(self) -> None:
         """Queues a run."""
 
@@ -40,8 +42,6 @@ class Oidn:
         self._device = pyoidn.Device(kind)
         self._device.commit()
         self._check()
-        number = self._device.get_int("version")
-        self.name = f"OIDN {number // 10000}.{number // 100 % 100}.{number % 100}"
         self._shape = colour.shape
         height, width, _ = colour.shape
         self._filter = pyoidn.Filter(self._device, pyoidn.OIDN_FILTER_TYPE_RT)
@@ -81,7 +81,6 @@ class Optix:
 
         mitsuba.set_variant("cuda_ad_rgb")
         self._drjit = drjit
-        self.name = f"OptiX, Mitsuba {mitsuba.__version__}"
         height, width, _ = colour.shape
         self._denoiser = mitsuba.OptixDenoiser((width, height), albedo=True, normals=True)
         self._images = [mitsuba.TensorXf(np.ascontiguousarray(i, np.float32)) for i in (colour, albedo, normal)]
@@ -98,14 +97,25 @@ class Optix:
         return np.asarray(self._result, np.float32)
 
 
-# What says that a peer is not installed, or does not work here.
-ABSENT = (ImportError, OSError, RuntimeError, AttributeError)
-
-PEERS: dict[str, Callable[[Image, Image, Image], Peer]] = {"OIDN": Oidn, "OptiX": Optix}
+Make = Callable[[Image, Image, Image], Peer]
+PEERS: dict[str, Make] = {"OIDN": Oidn, "OptiX": Optix}
 
 
-def milliseconds(peer: Peer, runs: int) -> list[float]:
-    """Wall time of an image, `runs` times, after one that warms up."""
+PACKAGES = ("pyoidn", "mitsuba", "numba")  # that these, and the yardstick, come from
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that are installed."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def timed(make: Make, images: tuple[Image, Image, Image], runs: int) -> list[float]:
+    """Milliseconds of wall time that an image takes, after one that warms up."""
+    peer = make(*images)
     peer.start()
     peer.wait()
     times = []
@@ -115,3 +125,20 @@ def milliseconds(peer: Peer, runs: int) -> list[float]:
         peer.wait()
         times.append((perf_counter() - began) * 1e3)
     return times
+
+
+def denoised(make: Make, sequence: Sequence) -> dict[int, Arrays]:
+    """The reference frames of a sequence, each lobe as an image of its own: demodulated as it is, with white albedo."""
+    outputs: dict[int, Arrays] = {}
+    for index in sequence.reference_frames:
+        frame = sequence.frames[index]
+        surface = (frame["view_z"] < sequence.view_z_sky)[..., None]
+        normal = np.where(surface, frame["normal"], 0).astype(np.float32)
+        outputs[index] = {}
+        for lobe in {"diff", "spec"} & frame.keys():
+            colour = np.nan_to_num(np.asarray(frame[lobe], np.float32))
+            peer = make(colour, np.ones_like(colour), normal)
+            peer.start()
+            peer.wait()
+            outputs[index][lobe] = peer.result()
+    return outputs
