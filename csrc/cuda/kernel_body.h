@@ -16,6 +16,7 @@ template <class P> constexpr LaunchShape launch_shape{};
 template <> inline constexpr LaunchShape launch_shape<TemporalAccumulation<Signals::diffuse>>{8, 3};
 template <> inline constexpr LaunchShape launch_shape<TemporalAccumulation<Signals::specular>>{8, 2};
 template <> inline constexpr LaunchShape launch_shape<TemporalAccumulation<Signals::both>>{6, 2};
+template <> inline constexpr LaunchShape launch_shape<PrePass<Lobe::specular>>{8, 2};
 template <Lobe L> constexpr LaunchShape launch_shape<Stabilize<L>>{8, 6};
 template <int Lights, bool Coloured> constexpr LaunchShape launch_shape<FilterShadow<Lights, Coloured>>{6, 2};
 
