@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,9 @@ _AHEAD = 8  # frames queued in a row, behind copies that keep the GPU busy until
 _BLEND_CAP = 30.0
 
 
+Result = TypeVar("Result")
+
+
 class NothingToMeasure(Exception):
     """There is no GPU, or nothing to reach it by; says why."""
 
@@ -81,9 +84,10 @@ def measure(
     sequences  with references: denoised on the GPU and on the CPU, and scored
 
     Passes are timed by `Denoiser.timings()`; bytes are those of `describe()`, each texel of each image read or written
-    once, and `ceiling_share` is their GB/s by that of copying memory on the same GPU, minutes before. The whole frame is
-    the graph without events between its passes, eight frames queued at a time while the GPU is still busy with copies,
-    so that it never waits for the host. The host's part is the wall time of a call on a picture of 16 x 1 pixels.
+    once, and `ceiling_share` is their GB/s by that of copying memory on the same GPU in the same run; what a cache holds,
+    as of small pictures, may come out above 1. The whole frame is the graph without events between its passes, eight
+    frames queued at a time while the GPU is still busy with copies, so that it never waits for the host. The host's part
+    is the wall time of a call on a picture of 16 x 1 pixels.
 
     Raises NothingToMeasure where there is no usable GPU, or neither cupy nor torch.
     """
@@ -248,12 +252,12 @@ def _calls(library: Library, subject: Subject, runs: int) -> dict[str, list[floa
     return {"through Python": python, "its native part": native}
 
 
-def _attempt(name: str, left_out: dict[str, str], work: Callable[[], Iterable[float]]) -> dict[str, list[float]]:
-    """{name: its times}; nothing where it fails, for whatever reason: ours must not be lost for others."""
+def _attempt(name: str, left_out: dict[str, str], work: Callable[[], Result]) -> dict[str, Result]:
+    """{name: its result}; nothing where it fails, for whatever reason: ours must not be lost for others."""
     if name in left_out:
         return {}
     try:
-        return {name: list(work())}
+        return {name: work()}
     except Exception as error:
         left_out[name] = f"{type(error).__name__}: {error}"
         return {}
@@ -301,7 +305,7 @@ def _peers(width: int, height: int, runs: int, left_out: dict[str, str]) -> dict
 
 
 def _quality(
-    sequence: Frames, library: Library, device: str, peers: Mapping[str, gpu_peers.Make], left_out: Mapping[str, str]
+    sequence: Frames, library: Library, device: str, peers: Mapping[str, gpu_peers.Make], left_out: dict[str, str]
 ) -> dict[str, Row]:
     """Scores of the families on the GPU and on the CPU, with default settings, and of the peers by lobe."""
     given = fitting(sequence.frames[0], sequence.meta)
@@ -313,13 +317,13 @@ def _quality(
         for place, arrays in ((device, library), ("cpu", None)):
             found, _ = quality.denoised(sequence, denoisers, place, library=arrays)
             outputs[f"{'+'.join(denoisers)} on {place}"] = found
-    present = {name: make for name, make in peers.items() if name not in left_out}
-    outputs |= {name: gpu_peers.denoised(make, sequence) for name, make in present.items()}
+    for name, make in peers.items():
+        outputs |= _attempt(name, left_out, partial(gpu_peers.denoised, make, sequence))
     rows: dict[str, Row] = {}
     for method, found in outputs.items():
         scores = metrics.score(found, sequence)
         # Peers leave out the shadows of the composite.
-        for signal in scores["denoised"] if method in present else scores["signals"]:
+        for signal in scores["denoised"] if method in peers else scores["signals"]:
             rows[f"{sequence.name}, {signal}, {method}"] = scores[signal]
     return rows
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,7 +106,7 @@ class Torch:
         self._torch.cuda.current_stream().synchronize()
 
 
-LIBRARIES = {"cupy": Cupy, "torch": Torch}
+LIBRARIES: dict[str, Callable[[int], Library]] = {"cupy": Cupy, "torch": Torch}
 
 
 def library(device: int, name: str | None = None) -> Library:
