@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except gpu.NothingToMeasure as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
-    except (DenoiseError, ValueError, OSError) as error:
+    except (DenoiseError, ValueError, OSError, ImportError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     finally:
