@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the benchmarks. Tables go to stdout, progress to stderr; exit code 2: wrong use."""
+"""The command line of the benchmarks. Tables go to stdout, progress to stderr; exit codes: 1 there is
+no GPU to measure, 2 wrong use."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from denoise import DenoiseError, _core
 from denoise.sequences import choose, parse_settings
 from denoise.sequences.run import DENOISERS
 
-from . import boundary, denoisers, measure, passes, report
+from . import boundary, denoisers, gpu, gpu_arrays, measure, passes, report
 from .frames import ANYTHING, LOBES, MOTIONS, SIGNALS, SOFT
 
 
@@ -23,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threads = _core.threads()
     try:
         options.command(options)
-    except (DenoiseError, ValueError, OSError) as error:
+    except gpu.NothingToMeasure as why:
+        print(f"bench: {why}", file=sys.stderr)
+        return 1
+    except (DenoiseError, ValueError, OSError, ImportError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     finally:
@@ -98,6 +102,34 @@ def _relight(options: argparse.Namespace) -> None:
 
 def _boundary(options: argparse.Namespace) -> None:
     _finish(boundary.measure(options.runs), options)
+
+
+def _gpu(options: argparse.Namespace) -> None:
+    from . import peers, quality
+
+    opened = (
+        quality.opened(name, quality.SIZE, quality.FRAMES, quality.SAMPLES, quality.default_cache(), _say)
+        for name in options.quality
+    )
+    found = gpu.measure(
+        options.sizes,
+        options.families,
+        device=options.device,
+        library=options.library,
+        motion=options.camera,
+        warm_up=options.warm_up,
+        runs=options.runs,
+        peers=options.peers,
+        sequences=opened,
+        progress=_say,
+    )
+    _finish(found, options)
+    gpu.show_goals(found)
+    peers.show()
+    if options.markdown:
+        options.markdown.write_text(found.markdown())
+    if options.picture:
+        gpu.picture(found, options.picture)
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -180,6 +212,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_rendering(light, 28)
 
+    card = add("gpu", _gpu, "time passes, frames and calls on an NVIDIA GPU, beside others; needs cupy or torch")
+    card.add_argument("--sizes", metavar="A,B", type=_sizes, default=gpu.SIZES, help="(default: 1080p,1440p,2160p)")
+    card.add_argument(
+        "--families",
+        metavar="A,B",
+        type=_families,
+        default=list(gpu.FAMILIES),
+        help=f"of {', '.join(gpu.FAMILIES)} (default: all)",
+    )
+    card.add_argument("--device", metavar="cuda:N", type=_cuda, default="cuda", help="(default: the first)")
+    card.add_argument("--library", choices=gpu_arrays.LIBRARIES, help="of arrays (default: the first installed)")
+    card.add_argument("--runs", metavar="N", type=_natural, default=gpu.RUNS, help=f"(default: {gpu.RUNS})")
+    card.add_argument(
+        "--quality",
+        metavar="SEQ",
+        nargs="*",
+        default=["room"],
+        help="score folders or testbed scenes on the GPU and on the CPU (default: room)",
+    )
+    card.add_argument("--no-peers", dest="peers", action="store_false", help="leave out OIDN, OptiX, cupy and numba")
+    card.add_argument("--markdown", metavar="FILE", type=Path, help="write the table")
+    card.add_argument("--picture", metavar="FILE", type=Path, help="draw the passes against what the memory allows")
+    add_timing(card, measure.WARM_UP)
+
     edge = add("boundary", _boundary, "time what a call costs beside its passes")
     edge.add_argument("--runs", metavar="N", type=_natural, default=boundary.RUNS, help=f"(default: {boundary.RUNS})")
     add_common(edge)
@@ -201,6 +257,19 @@ def _size(text: str) -> tuple[int, int]:
 
 def _sizes(text: str) -> dict[str, tuple[int, int]]:
     return {name: _size(name) for name in text.split(",")}
+
+
+def _families(text: str) -> list[str]:
+    names = text.split(",")
+    if not set(names) <= set(gpu.FAMILIES):
+        raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(gpu.FAMILIES)}, got {text!r}")
+    return names
+
+
+def _cuda(text: str) -> str:
+    if not re.fullmatch(r"cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected cuda or cuda:N, got {text!r}")
+    return text
 
 
 def _natural(text: str) -> int:

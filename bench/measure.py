@@ -6,7 +6,7 @@ Wall time is `time.perf_counter`, CPU time `time.process_time`: user and system 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
@@ -14,7 +14,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import TypeVar
 
-from denoise import Pipeline, Reblur, Reference, Relax, Sigma, _core
+from denoise import Frame, Pipeline, Reblur, Reference, Relax, Sigma, _core
 
 from .frames import LOBES, Inputs, make_frames
 
@@ -44,12 +44,14 @@ class Subject:
         isa: str | None = None,
         threads: int | None = None,
         radiance: type[Reblur] | type[Relax] = Reblur,
+        device: str = "cpu",
     ) -> None:
-        """isa and threads: default as the library chooses. radiance: what denoises the lobes.
+        """isa and threads: default as the library chooses. radiance: what denoises the lobes. device: where the frames
+        are.
 
-        Raises DeviceError for an `isa` that cannot run here."""
+        Raises DeviceError for an `isa` or a device that cannot be used here."""
         height, width = frames[0]["signal" if "signal" in frames[0] else "view_z"].shape[:2]
-        device = f"cpu:{isa}" if isa else "cpu"
+        device = f"{device}:{isa}" if isa else device
         self.denoiser: Reblur | Relax | Sigma | Pipeline | Reference
         members: list[Reblur | Relax | Sigma] = []
         if any(lobe in frames[0] for lobe in LOBES):
@@ -71,7 +73,23 @@ class Subject:
 
     def warm_up(self, frames: int = WARM_UP) -> None:
         for _ in range(frames):
-            self.denoiser(**next(self._frames), out=self._out)
+            self.call()
+
+    def call(self) -> None:
+        """Denoises the next frame; on a GPU, queues it."""
+        self.denoiser(**next(self._frames), out=self._out)
+
+    def prepared(self) -> Callable[[], None]:
+        """A frame's call of the native side, with all that Python does done."""
+        frame = next(self._frames)
+        if isinstance(self.denoiser, Reference):
+            place = self.denoiser._place(None, lambda: (frame["signal"],))
+            *_, call = self.denoiser._prepare(**frame, out=self._out, place=place)
+        else:
+            checked = Frame(**frame)
+            place = self.denoiser._place(None, checked.every_array)
+            *_, call = self.denoiser._prepare(checked, self._out, place=place)
+        return lambda: self.denoiser._native.denoise(*call, *place.queue)
 
     def run(self) -> Sample:
         set_threads(self.threads)

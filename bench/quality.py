@@ -22,7 +22,8 @@ from denoise.sequences import (
     write_sequence,
 )
 
-from . import machine
+from . import gpu_arrays, machine
+from .gpu_arrays import Library, moved
 from .report import Report, Row
 
 SIZE, FRAMES, SAMPLES = (320, 180), 32, 64  # of rendered scenes; samples per pixel of the references
@@ -57,7 +58,7 @@ def measure(
         sequence = opened(name, size, frames, samples, cache or default_cache(), progress)
         progress(f"denoising {sequence.name}")
         used = denoisers or fitting(sequence.frames[0], sequence.meta)
-        outputs, milliseconds = _denoise(sequence, used, device, settings)
+        outputs, milliseconds = denoised(sequence, used, device, settings, _library(device))
         scores = {
             "noisy": metrics.score(metrics.noisy_outputs(sequence), sequence),
             "denoised": metrics.score(outputs, sequence),
@@ -81,18 +82,29 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rt-denoise"
 
 
-def _denoise(
-    sequence: Sequence, denoisers: Collection[str], device: str, settings: Mapping[str, Mapping[str, Any]] | None
+def denoised(
+    sequence: Sequence,
+    denoisers: Collection[str],
+    device: str,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    library: Library | None = None,
 ) -> tuple[dict[int, Arrays], float]:
-    """The results of the reference frames, and the median of the milliseconds that a frame took."""
+    """The results of the reference frames, and the median of the milliseconds that a call took.
+
+    library  of the arrays, for a GPU; the call then only queues the frame"""
     denoiser = create(denoisers, sequence.meta, device, settings)
     outputs, times = {}, []
     for index in range(max(sequence.reference_frames) + 1):
-        signals, milliseconds = denoise_frame(denoiser, frame_inputs(sequence.frames[index], sequence.meta, index))
+        inputs = frame_inputs(sequence.frames[index], sequence.meta, index)
+        signals, milliseconds = denoise_frame(denoiser, moved(library, inputs) if library else inputs)
         times.append(milliseconds)
         if index in sequence.reference_frames:
-            outputs[index] = signals
+            outputs[index] = {name: library.numpy(a) for name, a in signals.items()} if library else signals
     return outputs, median(times)
+
+
+def _library(device: str) -> Library | None:
+    return gpu_arrays.library(int(device[5:] or 0)) if device.startswith("cuda") else None
 
 
 def opened(

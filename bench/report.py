@@ -15,13 +15,14 @@ from rich.table import Table
 from denoise import metrics
 from denoise.sequences import write_json
 
-# Column of a report -> its title and format. Columns that are not listed are in the JSON only.
+# Column of a report -> its title and format, "time" for what goes over many orders of magnitude. Columns that are not
+# listed are in the JSON only.
 COLUMNS = {
-    "ms": ("ms", ".2f"),
+    "ms": ("ms", "time"),
     "wall_ms": ("wall ms", ".1f"),
     "cpu_ms": ("CPU ms", ".1f"),
     "cores": ("cores busy", ".2f"),
-    "ns_per_pixel": ("ns/px", ".1f"),
+    "ns_per_pixel": ("ns/px", "time"),
     "bytes_per_pixel": ("B/px", ".0f"),
     "gb_per_s": ("GB/s", ".2f"),
     "ceiling_share": ("of copy", ".1%"),
@@ -61,28 +62,48 @@ class Report:
         write_json(Path(path), asdict(self))
 
     def table(self) -> Table:
+        titles, *rows = self._cells()
+        table = Table(titles[0])
+        for title in titles[1:]:
+            table.add_column(title, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """The setup, the machine, and the table."""
+        titles, *rows = self._cells()
+        head = [f"`python -m bench {self.benchmark}`: {_words(self.setup)}", f"On {_words(self._facts())}."]
+        lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+        return "\n\n".join([*head, "\n".join(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
+
+    def _facts(self) -> dict[str, Any]:
+        """What is shown of the machine."""
+        return {key: fact for key, fact in self.machine.items() if key in _SHOWN_FACTS or key.startswith("gpu")}
+
+    def _cells(self) -> list[list[str]]:
+        """Titles, and a line for each row."""
         shown = [column for column in COLUMNS if any(column in row for row in self.rows.values())]
-        table = Table("")
         spreads = [column for column in ("ms", "us") if any(f"{column}_min" in row for row in self.rows.values())]
+        titles = [""]
         for column in shown:
-            table.add_column(COLUMNS[column][0], justify="right")
-            if column in spreads:
-                table.add_column("min to max", justify="right")
+            titles += [COLUMNS[column][0], *(["min to max"] if column in spreads else [])]
+        lines = [titles]
         for name, row in self.rows.items():
-            cells = []
+            cells = [name]
             for column in shown:
                 form = COLUMNS[column][1]
-                cells.append(_cell(row.get(column), form))
+                cells.append(cell(row.get(column), form))
                 if column in spreads:
                     low, high = row.get(f"{column}_min"), row.get(f"{column}_max")
-                    cells.append("" if low is None else f"{_cell(low, form)} to {_cell(high, form)}")
-            table.add_row(name, *cells)
-        return table
+                    cells.append("" if low is None else f"{cell(low, form)} to {cell(high, form)}")
+            lines.append(cells)
+        return lines
 
     def show(self) -> None:
         console = _console()
         console.print(f"{self.benchmark}: {_words(self.setup)}", highlight=False)
-        console.print(f"on {_words({key: self.machine[key] for key in _SHOWN_FACTS})}", highlight=False)
+        console.print(f"on {_words(self._facts())}", highlight=False)
         console.print(self.table())
 
 
@@ -116,7 +137,7 @@ def show_ratios(new: Report, old: Report) -> None:
     shown = [column for column in _compared() if any(column in row for row in found.values())]
     table = Table("new / old", *(COLUMNS[column][0] for column in shown))
     for name, row in found.items():
-        table.add_row(name, *(_cell(row.get(column), ".3f") for column in shown))
+        table.add_row(name, *(cell(row.get(column), ".3f") for column in shown))
     console.print(table)
 
 
@@ -131,7 +152,10 @@ def _compared() -> list[str]:
     return [column for column in COLUMNS if column not in _DERIVED]
 
 
-def _cell(value: float | None, form: str) -> str:
+def cell(value: float | None, form: str) -> str:
+    """A figure of a column as it is printed."""
+    if form == "time":
+        form = ".2f" if value is None or abs(value) >= 1 else ".3g"
     return "" if value is None else format(value, form)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only file that knows array libraries: NumPy on the CPU; on a GPU cupy, torch, numba, and all that speak DLPack."""
+"""The only file that knows array libraries: NumPy and torch on the CPU; on a GPU cupy, torch, numba, and all that speak
+DLPack."""
 
 from __future__ import annotations
 
@@ -33,15 +34,6 @@ _DL_CODES = {0: "i", 1: "u", 2: "f", 4: "bfloat", 6: "b"}
 _LEGACY = 1  # the default stream of all threads; 2 is that of the calling thread
 
 
-def check_dtype(name: str, array: Array, dtypes: tuple[DType, ...]) -> None:
-    """TypeError unless the array has one of `dtypes`, in native byte order; the message names the cast."""
-    if array.dtype not in dtypes:
-        expected, cast = " or ".join(str(d) for d in reversed(dtypes)), dtypes[-1]
-        torch = isinstance(array, DeviceArray) and _library(array.original) == "torch"
-        how = f"to(torch.{cast})" if torch else f"astype(np.{cast})"
-        raise TypeError(f"{name}: expected {expected}, got {array.dtype}; cast it with {name}.{how}")
-
-
 def float_dtype(name: str, dtype: Any) -> DType:
     """`dtype` as a NumPy dtype. TypeError unless it is float16 or float32."""
     try:
@@ -54,16 +46,35 @@ def float_dtype(name: str, dtype: Any) -> DType:
 
 
 class Host:
-    """What the arrays of a frame are to a denoiser on the CPU: NumPy's."""
+    """What the arrays of a frame are to a denoiser on the CPU: NumPy's, or torch's tensors in host memory. One for each
+    frame."""
 
     queue = ()  # there is none, see Gpu.queue
 
+    def __init__(self) -> None:
+        self._like: Any = None  # the first array: results are of its kind
+        self._tensors: list[tuple[Array, Any]] = []  # views, and the tensors that they are of
+
     def take(self, name: str, array: Any) -> Array:
-        """The array. TypeError unless it is one of NumPy's."""
-        if not isinstance(array, np.ndarray):
+        """The array, or a view of the tensor. TypeError for anything else."""
+        if isinstance(array, np.ndarray):
+            view = array
+        elif _library(array) == "torch" and hasattr(array, "device") and array.device.type == "cpu":
+            _dtype(name, str(array.dtype).removeprefix("torch."))
+            if array.requires_grad:
+                raise TypeError(f"{name}: expected a tensor without gradient; pass {name}.detach()")
+            view = array.numpy()
+            self._tensors.append((view, array))
+        else:
             gpu = "; it is on a GPU, this denoiser is not" if _of_gpu(array) else ""
-            raise TypeError(f"{name}: expected a numpy.ndarray, got {_kind(array)}{gpu}")
-        return array
+            raise TypeError(f"{name}: expected a numpy.ndarray or a torch.Tensor on the CPU, got {_kind(array)}{gpu}")
+        if self._like is None:
+            self._like = array
+        return view
+
+    def check_dtype(self, name: str, array: Array, dtypes: tuple[DType, ...]) -> None:
+        """TypeError unless the array has one of `dtypes`, in native byte order; the message names the cast."""
+        _check_dtype(name, array, dtypes, any(view is array for view, _ in self._tensors))
 
     def exportable(self, name: str, array: Array) -> Array:
         """The array itself, or a copy of it where DLPack cannot describe it: strides that are no multiple of the item
@@ -98,8 +109,11 @@ class Host:
             return True
 
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        """A new array for an output."""
-        return np.empty(shape, dtype)
+        """A new array for an output, of the kind of the first array that was taken."""
+        view = np.empty(shape, dtype)
+        if _library(self._like) == "torch":
+            self._tensors.append((view, sys.modules["torch"].from_numpy(view)))
+        return view
 
     def native(self, arrays: dict[str, Array]) -> dict[str, Any]:
         """The arrays as the native side takes them."""
@@ -107,10 +121,8 @@ class Host:
 
     def results(self, results: dict[Any, Array]) -> dict[Any, Any]:
         """Arrays as the caller gets them."""
-        return results
-
-
-HOST = Host()
+        tensors = {id(view): tensor for view, tensor in self._tensors}
+        return {key: tensors.get(id(array), array) for key, array in results.items()} if tensors else results
 
 
 @dataclasses.dataclass(slots=True, eq=False, repr=False)
@@ -223,6 +235,10 @@ class Gpu:
             self._like = array
         return found
 
+    def check_dtype(self, name: str, array: DeviceArray, dtypes: tuple[DType, ...]) -> None:
+        """TypeError unless the array has one of `dtypes`; the message names the cast."""
+        _check_dtype(name, array, dtypes, _library(array.original) == "torch")
+
     def exportable(self, name: str, array: DeviceArray) -> DeviceArray:
         """The array itself. ValueError where its memory is not aligned."""
         item = array.dtype.itemsize
@@ -295,6 +311,13 @@ class Gpu:
 
 
 Place: TypeAlias = "Host | Gpu"
+
+
+def _check_dtype(name: str, array: Array, dtypes: tuple[DType, ...], torch: bool) -> None:
+    if array.dtype not in dtypes:
+        expected, cast = " or ".join(str(d) for d in reversed(dtypes)), dtypes[-1]
+        how = f"to(torch.{cast})" if torch else f"astype(np.{cast})"
+        raise TypeError(f"{name}: expected {expected}, got {array.dtype}; cast it with {name}.{how}")
 
 
 def _library(array: Any) -> str:

@@ -192,7 +192,7 @@ class Denoiser(ABC):
             return arrays.Gpu(self._gpu, stream, given())
         if stream is not None:
             raise TypeError(f"stream: expected None, since {self._device.name} has no streams; got {stream!r}")
-        return arrays.HOST
+        return arrays.Host()
 
     def _run(
         self, slots: _Slots, results: dict[_Slot, Array], call: _Call, signals: tuple[str, ...], place: Place
@@ -317,10 +317,11 @@ class FrameDenoiser(Denoiser):
         frame: Frame,
         out: Result | Mapping[str, Any] | None = None,
         reset: bool = False,
-        place: Place = arrays.HOST,
+        place: Place | None = None,
     ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
         """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
         _check_reset(reset)
+        place = place or arrays.Host()
         given = frame.check(self._width, self._height, [member.SIGNALS for member in self.members], place)
         slots = {name: slot for member in self.members for name, slot in member._slots(frame, given).items()}
         signals = _signals(slots)
@@ -661,10 +662,11 @@ class Reference(_WithSettings[ReferenceSettings], Denoiser):
         mask: Array | None = None,
         out: Result | Mapping[str, Any] | None = None,
         reset: bool = False,
-        place: Place = arrays.HOST,
+        place: Place | None = None,
     ) -> tuple[_Slots, dict[_Slot, Array], _Call]:
         """What the frame comes out as, the arrays for it, and what the native side takes, once all is checked."""
         _check_reset(reset)
+        place = place or arrays.Host()
         if camera is not None and not isinstance(camera, Camera):
             raise TypeError(f"camera: expected a Camera or None, got {type(camera).__name__}")
         given = {

@@ -248,7 +248,7 @@ class InputInfo:
         pixel."""
         array = place.take(spoken, array)
         _check_shape(spoken, self, array.shape, width, height)
-        arrays.check_dtype(spoken, array, self.dtypes)
+        place.check_dtype(spoken, array, self.dtypes)
         return place.exportable(spoken, array)
 
     def __str__(self) -> str:
@@ -374,15 +374,16 @@ class Frame:
             yield from value if isinstance(value, Sequence) else (value,)
 
     def check(
-        self, width: int, height: int, signals: Sequence[Sequence[str]], place: Place = arrays.HOST
+        self, width: int, height: int, signals: Sequence[Sequence[str]], place: Place | None = None
     ) -> dict[str, Array]:
         """The arrays that matter to a denoiser of that size, ready for it; those of a light as "NAME.KEY".
 
         signals  what it denoises: groups of names of SIGNALS; it needs something of each group
-        place    where the arrays must be
+        place    where the arrays must be; None: in host memory
 
         Raises TypeError for an input that is missing, of another library, device or dtype, ValueError for another
         shape. It looks at no pixel."""
+        place = place or arrays.Host()
         if not isinstance(self.camera, Camera):
             raise TypeError(f"camera: expected a Camera, got {type(self.camera).__name__}")
         if self.motion_space not in ("screen", "world"):

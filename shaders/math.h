@@ -21,6 +21,7 @@ DN_FN Float smooth_step(Float x) {
 }
 DN_FN Mask is_finite(Float x) { return abs(x) <= Float(3.4028234e38f); }
 
+#if !defined(DN_HAS_EXP2)  // lanes may have their own
 // 2^x by a degree-5 minimax polynomial on [0, 1), relative error below 3e-7; 0 below 2^-126.
 DN_FN Float exp2(Float x) {
     const Float c = min(max(x, Float(-126.f)), Float(127.f)), whole = floor(c), f = c - whole;
@@ -44,6 +45,7 @@ DN_FN Float log2(Float x) {
     const Float series = Float(2.88539008f) + s2 * (Float(0.961796694f) + s2 * (Float(0.577078016f) + s2 * Float(0.412198583f)));
     return to_float(exponent) + s * series;
 }
+#endif
 DN_FN Float pow(Float x, Float e) { return select(x > Float(0.f), exp2(log2(max(x, Float(1e-37f))) * e), Float(0.f)); }
 // atan for x >= 0; Abramowitz and Stegun 4.4.49, absolute error below 2e-5.
 DN_FN Float atan(Float x) {

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of all tests: the compute backends of this machine, and picture sizes at the edge of what tiles can hold."""
+"""Fixtures of all tests: the compute backends of this machine, a pretended GPU, and picture sizes at the edge of what
+tiles can hold."""
 
+from __future__ import annotations
+
+import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
+import cuda_stand_in
 import pytest
+import small_scene
 
 from denoise import _core
 
@@ -49,3 +56,31 @@ def cpu_configuration() -> Iterator[None]:
     threads = _core.threads()
     yield
     _core.configure_cpu(threads, (64, 32))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, cuda_stand_in.StandIn]:
+    """The package built against the stand-in for the CUDA runtime, and the stand-in."""
+    return cuda_stand_in.load(tmp_path_factory.mktemp("stand_in"))
+
+
+@pytest.fixture
+def dn(built: tuple[Any, cuda_stand_in.StandIn], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The package on the stand-in, which the scenes of the other tests are made for meanwhile. Nothing must be left."""
+    module, machine = built
+    monkeypatch.setattr(small_scene, "dn", module)
+    monkeypatch.setenv("DENOISE_DEVICE", "")
+    machine.log()
+    yield module
+    machine.fail(b"", 0, 0)
+    machine.machine(13000, 2, 90)
+    machine.eager(0)
+    gc.collect()
+    assert machine.alive() == ""
+    machine.drain(cuda_stand_in.LEGACY)
+    cuda_stand_in.KEPT.clear()
+
+
+@pytest.fixture
+def gpu(built: tuple[Any, cuda_stand_in.StandIn]) -> cuda_stand_in.StandIn:
+    return built[1]

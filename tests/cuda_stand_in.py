@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ from native_build import build, need
 import denoise
 
 NAME = "denoise_on_stand_in"
+LEGACY, PER_THREAD = 1, 2  # the default streams
 
 
 def load(folder: Path) -> tuple[ModuleType, StandIn]:
@@ -97,6 +99,13 @@ class Pixels:
         KEPT.append(values)
         self.streams: list[int | None] = []  # that consumers asked for
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self.device
 
@@ -120,6 +129,36 @@ def pixels(frame: dict[str, Any]) -> dict[str, Any]:
         return [moved(each) for each in value] if isinstance(value, list) else value
 
     return {name: moved(value) for name, value in frame.items()}
+
+
+class Library:
+    """What bench/gpu_arrays.py asks of a library of arrays. For a stand-in that is eager."""
+
+    name = "pretended arrays"
+
+    def __init__(self, machine: StandIn) -> None:
+        self._machine = machine
+
+    def array(self, values: npt.NDArray[Any]) -> Pixels:
+        return Pixels(values)
+
+    def numpy(self, array: Any) -> npt.NDArray[Any]:
+        return array.values.copy() if isinstance(array, Pixels) else values(array)
+
+    def copy(self, target: Pixels, source: Pixels) -> None:
+        np.copyto(target.values, source.values)
+
+    def total(self, array: Pixels) -> float:
+        return float(array.values.sum())
+
+    def mark(self) -> float:
+        return perf_counter()
+
+    def milliseconds(self, first: float, last: float) -> float:
+        return (last - first) * 1e3
+
+    def synchronize(self) -> None:
+        self._machine.drain(LEGACY)
 
 
 def values(result: Any) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pretended
 import pytest
 
 import denoise as dn
@@ -115,9 +116,21 @@ WRONG_FRAMES = {
         "material_id: expected uint8, got uint16; cast it with material_id.astype(np.uint8)",
     ),
     "float material": ({"material_id": full(1, 1)}, TypeError, "material_id: expected uint8, got float32"),
-    "list": ({"diffuse": full(3, 1).tolist()}, TypeError, "diffuse: expected a numpy.ndarray, got list"),
-    "number": ({"roughness": 0.5}, TypeError, "roughness: expected a numpy.ndarray, got float"),
-    "other library": ({"diffuse": Tensor()}, TypeError, "diffuse: expected a numpy.ndarray, got test_api.Tensor"),
+    "list": (
+        {"diffuse": full(3, 1).tolist()},
+        TypeError,
+        "diffuse: expected a numpy.ndarray or a torch.Tensor on the CPU, got list",
+    ),
+    "number": (
+        {"roughness": 0.5},
+        TypeError,
+        "roughness: expected a numpy.ndarray or a torch.Tensor on the CPU, got float",
+    ),
+    "other library": (
+        {"diffuse": Tensor()},
+        TypeError,
+        "diffuse: expected a numpy.ndarray or a torch.Tensor on the CPU, got test_api.Tensor",
+    ),
     "no signal": (
         {n: None for n in ("diffuse", "diffuse_hit_distance", "specular", "specular_hit_distance")},
         TypeError,
@@ -174,7 +187,11 @@ WRONG_FRAMES = {
         "out['diffuse']: expected (24, 40, 3), got (24, 40, 4)",
     ),
     "out dtype": ({"out": {"diffuse": full(3, 0, F16)}}, TypeError, "out['diffuse']: expected float32, got float16"),
-    "out list": ({"out": {"diffuse": [0]}}, TypeError, "out['diffuse']: expected a numpy.ndarray, got list"),
+    "out list": (
+        {"out": {"diffuse": [0]}},
+        TypeError,
+        "out['diffuse']: expected a numpy.ndarray or a torch.Tensor on the CPU, got list",
+    ),
     "out read-only": (
         {"out": {"specular": read_only(full(3, 0))}},
         ValueError,
@@ -483,6 +500,60 @@ def test_out_is_written_and_returned() -> None:
     assert_equal(second, expected)
 
 
+@pytest.fixture
+def torch(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A pretended torch, on the CPU."""
+    library = pretended.torch()
+    monkeypatch.setitem(sys.modules, "torch", library)
+    return library
+
+
+def tensors(torch: Any, frame: dict[str, Any]) -> dict[str, Any]:
+    return {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in frame.items()}
+
+
+def test_tensors_in_tensors_out(torch: Any) -> None:
+    """The first array decides; those of out= are written, and come back themselves."""
+    denoiser, expected = (dn.Reblur(WIDTH, HEIGHT, outputs=("history_length",)) for _ in range(2))
+    result, wanted = denoiser(**tensors(torch, inputs(0))), expected(**inputs(0))
+    for name in ("diffuse", "specular", "diffuse_history_length"):
+        assert isinstance(getattr(result, name), torch.array)
+        np.testing.assert_array_equal(getattr(result, name).values, getattr(wanted, name))
+    buffer = torch.zeros((HEIGHT, WIDTH, 3))
+    result, wanted = denoiser(**inputs(1), out={"diffuse": buffer}), expected(**inputs(1))
+    assert result.diffuse is buffer
+    np.testing.assert_array_equal(buffer.values, wanted.diffuse)
+    assert type(result.specular) is np.ndarray
+    again = denoiser(**tensors(torch, inputs(2)), out=result)
+    assert again.diffuse is buffer
+    assert again.specular is result.specular
+
+
+def test_tensors_of_a_reference(torch: Any) -> None:
+    reference = dn.Reference(WIDTH, HEIGHT, outputs=("count",))
+    signal, mask = np.ones((HEIGHT, WIDTH, 3), F16), np.zeros((HEIGHT, WIDTH), bool)
+    for _ in range(2):
+        result = reference(torch.from_numpy(signal), mask=torch.from_numpy(mask))
+    assert isinstance(result.mean, torch.array)
+    np.testing.assert_array_equal(result.count.values, 2)
+
+
+def test_tensors_that_are_refused(torch: Any) -> None:
+    good, denoiser = tensors(torch, inputs()), dn.Reblur(WIDTH, HEIGHT)
+    double, brain, graph = (torch.from_numpy(inputs()["diffuse"].astype(dtype)) for dtype in (np.float64, F16, F32))
+    brain.dtype, graph.requires_grad = "torch.bfloat16", True
+    there = torch.array(inputs()["diffuse"], "cuda")
+    for tensor, message in (
+        (double, "diffuse: expected float32 or float16, got float64; cast it with diffuse.to(torch.float32)"),
+        (brain, "diffuse: expected float32, float16 or uint8, got bfloat16"),
+        (graph, "diffuse: expected a tensor without gradient; pass diffuse.detach()"),
+        (there, "diffuse: expected a numpy.ndarray or a torch.Tensor on the CPU, got torch."),
+    ):
+        with pytest.raises(TypeError, match=re.escape(message)):
+            denoiser(**{**good, "diffuse": tensor})
+    denoiser(**good)
+
+
 def test_out_may_lie_between_the_elements_of_an_input() -> None:
     both = np.zeros((HEIGHT, WIDTH, 6), F32)
     diffuse, buffer = both[..., :3], both[..., 3:]
@@ -523,9 +594,9 @@ def test_a_broadcast_input() -> None:
 def test_read_only_arrays_are_copied_for_old_versions_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     array = read_only(full(3, 1))
     monkeypatch.setattr(arrays, "_EXPORTS_READ_ONLY", False)
-    assert arrays.HOST.exportable("array", array).flags.writeable
+    assert arrays.Host().exportable("array", array).flags.writeable
     monkeypatch.setattr(arrays, "_EXPORTS_READ_ONLY", True)
-    assert arrays.HOST.exportable("array", array) is array
+    assert arrays.Host().exportable("array", array) is array
 
 
 def test_inputs_are_not_written() -> None:

@@ -155,7 +155,7 @@ WRONG_FRAMES = {
     "tuple for one light": (
         {"out": {"shadow": (full(1, 1),)}},
         TypeError,
-        "out['shadow']: expected a numpy.ndarray, got tuple",
+        "out['shadow']: expected a numpy.ndarray or a torch.Tensor on the CPU, got tuple",
     ),
     "coloured out": (
         {"out": {"shadow": full(3, 1)}},
@@ -193,7 +193,7 @@ WRONG_LISTS = {
     "an array is None": (
         {"occluder_distance": [full(1, 1), None]},
         TypeError,
-        "occluder_distance[1]: expected a numpy.ndarray, got NoneType",
+        "occluder_distance[1]: expected a numpy.ndarray or a torch.Tensor on the CPU, got NoneType",
     ),
     "another size": (
         {"occluder_distance": [np.ones((48, 80), F32), full(1, 1)]},

@@ -350,7 +350,11 @@ def test_what_it_tells_of_itself() -> None:
 FRAME = np.zeros((HEIGHT, WIDTH, 3), np.float32)
 WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no signal": (lambda: reference()(), TypeError, "missing 1 required positional argument: 'signal'"),
-    "a list": (lambda: reference()([1]), TypeError, "signal: expected a numpy.ndarray, got list"),
+    "a list": (
+        lambda: reference()([1]),
+        TypeError,
+        "signal: expected a numpy.ndarray or a torch.Tensor on the CPU, got list",
+    ),
     "channels": (lambda: reference()(FRAME[..., :2]), ValueError, "signal: expected (23, 41, 3), got (23, 41, 2)"),
     "one channel": (lambda: reference(channels=1)(FRAME), ValueError, "signal: expected (23, 41), got (23, 41, 3)"),
     "size": (lambda: reference()(FRAME[1:]), ValueError, "made for 41 x 23: resize(41, 22) changes that"),

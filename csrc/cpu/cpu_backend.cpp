@@ -76,7 +76,7 @@ int tile_width = 64, tile_height = 32;
 
 class CpuBackend final : public Backend {
    public:
-    explicit CpuBackend(const Candidate& c) : Backend(c.name), table_(c.table()), blocks_(!c.automatic) {}
+    explicit CpuBackend(const Candidate& c) : Backend(c.name), table_(c.table()) {}
 
     void run(const std::vector<Launch>& launches, const FrameConstants& frame) override {
         ms_.clear();
@@ -103,7 +103,7 @@ class CpuBackend final : public Backend {
         const Kernel& kernel = table_.kernels[int(launch.pass)][launch.variant];
         const int width = launch.width, height = launch.height;
         // Emulated GPU blocks have their fixed shape. Small outputs are cut finer, so that every thread gets a share.
-        const int tw = blocks_ ? 32 : tile_width, th = blocks_ ? 8 : (height <= 4 * tile_height ? std::max(1, tile_height / 4) : tile_height);
+        const int tw = kernel.block_rows ? 32 : tile_width, th = kernel.block_rows ? kernel.block_rows : (height <= 4 * tile_height ? std::max(1, tile_height / 4) : tile_height);
         const int columns = (width + tw - 1) / tw, rows = (height + th - 1) / th;
         const size_t floats = kernel.planes ? size_t(kernel.planes) * tile_floats({0, 0, tw, th}, kernel.halo) : 0;
         ThreadPool& pool = ThreadPool::shared();
@@ -117,7 +117,6 @@ class CpuBackend final : public Backend {
     }
 
     const KernelTable& table_;
-    const bool blocks_;
     std::vector<double> ms_;
     std::vector<std::vector<float>> scratch_;
 };

@@ -6,6 +6,7 @@
 
 namespace denoise::DN_TARGET {
 
+template <class P> constexpr int block_rows = 0;
 template <class P> void run(const void* pass_args, const FrameConstants& frame, Rect r, float* scratch) {
     const auto& args = *static_cast<const typename P::Args*>(pass_args);
     Tile tile;

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a frame runs. All that changes from frame to frame (cameras, images, parameters) is written to a block of pinned memory, copied to a block
-// of device memory by one asynchronous copy, and read there by the kernels, which one launch of a CUDA graph starts. The graph knows only passes,
-// sizes and the places of arguments in the block, so that a page like an earlier one has its graph already.
+// How a frame runs. One launch of a CUDA graph starts all of its kernels. The graph knows passes and sizes, so that a page like an earlier one
+// has its graph already; all that changes from frame to frame (cameras, images, parameters) are the arguments of its kernels, which are set anew
+// before the launch. They are copied then: frames that are queued keep theirs.
 #include "cuda_backend.h"
 
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -84,11 +82,7 @@ Event make_event(unsigned flags) {
 // Streams as the caller gives them: 0 and 1 are the legacy default stream, 2 is that of the calling thread.
 cudaStream_t stream_of(uintptr_t handle) { return handle == 0 ? cudaStreamLegacy : reinterpret_cast<cudaStream_t>(handle); }
 
-size_t padded(size_t bytes) { return (bytes + 15) / 16 * 16; }
-
-constexpr size_t ring_size = 8;                // frames that may be queued before a call waits for the first of them
-constexpr size_t smallest_block = 32 * 1024;   // bytes; room for most pages
-constexpr size_t most_graphs = 16;             // page shapes remembered
+constexpr size_t most_graphs = 16;  // page shapes remembered
 
 class CudaBackend final : public Backend {
    public:
@@ -99,14 +93,12 @@ class CudaBackend final : public Backend {
         own_ = Stream(stream);
         done_ = make_event(cudaEventDisableTiming);
         foreign_ = make_event(cudaEventDisableTiming);
-        for (Slot& slot : ring_) slot.free = make_event(cudaEventDisableTiming);
     }
 
     ~CudaBackend() override {
         const Current current(device_, std::nothrow);
         if (last_) cudaEventSynchronize(last_);
-        drop_block();
-        graphs_.clear();
+        pages_.clear();
         cudaStreamSynchronize(own_);
     }
 
@@ -117,7 +109,7 @@ class CudaBackend final : public Backend {
             const cudaError_t asked = cudaStreamIsCapturing(stream, &capture);
             if (asked != cudaErrorStreamCaptureImplicit) check(asked, "cudaStreamIsCapturing");  // implicit: the default stream, while another is captured
             if (asked != cudaSuccess || capture != cudaStreamCaptureStatusNone)
-                throw std::invalid_argument("stream: it is being captured into a CUDA graph, and a frame cannot be: its parameters are copied from the host");
+                throw std::invalid_argument("stream: it is being captured into a CUDA graph, and a frame cannot be: it is another one each time");
             enter(stream);
             for (const uintptr_t other : queue.after) {
                 DN_CUDA(cudaEventRecord, foreign_, stream_of(other));
@@ -129,31 +121,13 @@ class CudaBackend final : public Backend {
 
     void run(const std::vector<Launch>& launches, const FrameConstants& frame) override {
         guarded([&] {
-            size_t bytes = padded(sizeof frame);
-            for (const Launch& launch : launches) bytes += padded(launch.args_bytes);
-            if (bytes > block_bytes_) grow_block(bytes);
-            Slot& slot = ring_[next_slot_];
-            if (slot.used) {
-                const cudaError_t state = cudaEventQuery(slot.free);
-                if (state == cudaErrorNotReady)
-                    DN_CUDA(cudaEventSynchronize, slot.free);
-                else
-                    check(state, "cudaEventQuery");
+            last_page_ = &page_for(launches, frame);
+            for (size_t k = 0; k < launches.size(); k++) {
+                const KernelNode kernel(launches[k], frame);
+                DN_CUDA(cudaGraphExecKernelNodeSetParams, last_page_->executable, last_page_->kernels[k], &kernel.parameters);
             }
-            uint8_t* at = slot.block;
-            const auto put = [&](const void* from, size_t size) {
-                std::memcpy(at, from, size);
-                at += padded(size);
-            };
-            put(&frame, sizeof frame);
-            for (const Launch& launch : launches) put(launch.args, launch.args_bytes);
-            DN_CUDA(cudaMemcpyAsync, block_, slot.block, bytes, cudaMemcpyHostToDevice, stream_);
-            last_graph_ = &graph_for(launches);
-            DN_CUDA(cudaGraphLaunch, last_graph_->executable, stream_);
-            DN_CUDA(cudaEventRecord, slot.free, stream_);
-            slot.used = true;
-            last_ = slot.free;
-            next_slot_ = (next_slot_ + 1) % ring_size;
+            DN_CUDA(cudaGraphLaunch, last_page_->executable, stream_);
+            mark();
             in_frame_ = false;
         });
     }
@@ -163,8 +137,8 @@ class CudaBackend final : public Backend {
         std::vector<double> ms;
         guarded([&] {
             timed_ = true;
-            if (!last_graph_ || last_graph_->events.empty()) return;
-            const std::vector<Event>& events = last_graph_->events;
+            if (!last_page_ || last_page_->events.empty()) return;
+            const std::vector<Event>& events = last_page_->events;
             DN_CUDA(cudaEventSynchronize, events.back());
             for (size_t k = 0; k + 1 < events.size(); k++) {
                 float between = 0;
@@ -210,22 +184,33 @@ class CudaBackend final : public Backend {
     void write(void* memory, const void* host, size_t bytes) override { copy(memory, host, bytes, cudaMemcpyHostToDevice); }
 
    private:
-    struct Slot {
-        uint8_t* block = nullptr;  // pinned
-        Event free;                // the frame that used it is through
-        bool used = false;
-    };
     struct Shape {
         Pass pass;
         int variant, width, height;
-        size_t args_bytes;
         bool operator==(const Shape&) const = default;
     };
     struct Page {
         std::vector<Shape> shapes;
         bool timed;
         std::vector<Event> events;  // before the first pass, and after each
+        Nodes nodes;
+        std::vector<cudaGraphNode_t> kernels;
         Executable executable;
+    };
+    // A launch as the runtime takes it, which looks at both while this is there.
+    struct KernelNode {
+        KernelNode(const Launch& launch, const FrameConstants& frame)
+            : arguments{const_cast<void*>(launch.args), const_cast<FrameConstants*>(&frame), const_cast<int*>(&launch.width), const_cast<int*>(&launch.height)} {
+            const cuda::CudaKernel& kernel = cuda::kernels(launch.pass)[launch.variant];
+            parameters.func = const_cast<void*>(kernel.function);
+            parameters.gridDim = dim3((launch.width + block_width - 1) / block_width, (launch.height + kernel.rows - 1) / kernel.rows);
+            parameters.blockDim = dim3(block_width, kernel.rows);
+            parameters.kernelParams = arguments;
+        }
+        KernelNode(const KernelNode&) = delete;
+        KernelNode& operator=(const KernelNode&) = delete;
+        void* arguments[4];
+        cudaKernelNodeParams parameters{};
     };
 
     // Whatever fails ends this denoiser: half a frame is no history.
@@ -260,10 +245,12 @@ class CudaBackend final : public Backend {
     void own_stream_unless_in_frame() {
         if (!in_frame_) enter(own_);
     }
-    void mark_unless_in_frame() {
-        if (in_frame_) return;
+    void mark() {
         DN_CUDA(cudaEventRecord, done_, stream_);
         last_ = done_;
+    }
+    void mark_unless_in_frame() {
+        if (!in_frame_) mark();
     }
 
     void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
@@ -275,46 +262,28 @@ class CudaBackend final : public Backend {
         });
     }
 
-    void drop_block() {
-        for (Slot& slot : ring_) slot.block = nullptr, slot.used = false;
-        if (pinned_) cudaFreeHost(std::exchange(pinned_, nullptr));
-        if (block_) cudaFreeAsync(std::exchange(block_, nullptr), own_);
-        block_bytes_ = 0;
-    }
-    void grow_block(size_t bytes) {
-        size_t room = smallest_block;
-        while (room < bytes) room *= 2;
-        if (last_) DN_CUDA(cudaEventSynchronize, last_);
-        last_graph_ = nullptr;
-        graphs_.clear();  // they know the address
-        drop_block();
-        void* pinned = nullptr;
-        DN_CUDA(cudaHostAlloc, &pinned, ring_size * room, cudaHostAllocDefault);
-        pinned_ = static_cast<uint8_t*>(pinned);
-        DN_CUDA(cudaMallocAsync, reinterpret_cast<void**>(&block_), room, stream_);
-        for (size_t k = 0; k < ring_size; k++) ring_[k].block = pinned_ + k * room;
-        block_bytes_ = room;
-    }
-
-    Page& graph_for(const std::vector<Launch>& launches) {
-        std::vector<Shape> shapes;
-        shapes.reserve(launches.size());
-        for (const Launch& l : launches) shapes.push_back({l.pass, l.variant, l.width, l.height, l.args_bytes});
-        const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](const auto& page) { return page->timed == timed_ && page->shapes == shapes; });
-        if (found != graphs_.end()) {
-            std::rotate(graphs_.begin(), found, found + 1);  // the latest first
+    Page& page_for(const std::vector<Launch>& launches, const FrameConstants& frame) {
+        const auto fits = [&](const std::unique_ptr<Page>& page) {
+            const auto same = [](const Shape& s, const Launch& l) { return s == shape_of(l); };
+            return page->timed == timed_ && std::equal(page->shapes.begin(), page->shapes.end(), launches.begin(), launches.end(), same);
+        };
+        const auto found = std::find_if(pages_.begin(), pages_.end(), fits);
+        if (found != pages_.end()) {
+            std::rotate(pages_.begin(), found, found + 1);  // the latest first
         } else {
-            graphs_.insert(graphs_.begin(), make_page(std::move(shapes)));
-            if (graphs_.size() > most_graphs) graphs_.pop_back();
+            pages_.insert(pages_.begin(), make_page(launches, frame));
+            if (pages_.size() > most_graphs) pages_.pop_back();
         }
-        return *graphs_.front();
+        return *pages_.front();
     }
+    static Shape shape_of(const Launch& launch) { return {launch.pass, launch.variant, launch.width, launch.height}; }
 
-    std::unique_ptr<Page> make_page(std::vector<Shape> shapes) {
+    std::unique_ptr<Page> make_page(const std::vector<Launch>& launches, const FrameConstants& frame) {
         auto page = std::make_unique<Page>();
+        page->timed = timed_;
         cudaGraph_t graph = nullptr;
         DN_CUDA(cudaGraphCreate, &graph, 0);
-        const Nodes nodes(graph);
+        page->nodes = Nodes(graph);
         cudaGraphNode_t last = nullptr;
         const auto after_last = [&](auto add) {
             cudaGraphNode_t node = nullptr;
@@ -327,25 +296,16 @@ class CudaBackend final : public Backend {
             after_last([&](auto* node, auto* before, size_t count) { DN_CUDA(cudaGraphAddEventRecordNode, node, graph, before, count, page->events.back()); });
         };
         record();
-        const uint8_t* args = block_ + padded(sizeof(FrameConstants));
-        for (const Shape& s : shapes) {
-            const void *frame = block_, *pass_args = args;
-            int width = s.width, height = s.height;
-            void* parameters[] = {&pass_args, &frame, &width, &height};
-            cudaKernelNodeParams kernel{};
-            kernel.func = const_cast<void*>(cuda::kernels(s.pass)[s.variant]);
-            kernel.gridDim = dim3((width + block_width - 1) / block_width, (height + block_height - 1) / block_height);
-            kernel.blockDim = dim3(block_width, block_height);
-            kernel.kernelParams = parameters;
-            after_last([&](auto* node, auto* before, size_t count) { DN_CUDA(cudaGraphAddKernelNode, node, graph, before, count, &kernel); });
-            args += padded(s.args_bytes);
+        for (const Launch& launch : launches) {
+            const KernelNode kernel(launch, frame);
+            after_last([&](auto* node, auto* before, size_t count) { DN_CUDA(cudaGraphAddKernelNode, node, graph, before, count, &kernel.parameters); });
+            page->shapes.push_back(shape_of(launch));
+            page->kernels.push_back(last);
             record();
         }
         cudaGraphExec_t executable = nullptr;
         DN_CUDA(cudaGraphInstantiate, &executable, graph, 0);
         page->executable = Executable(executable);
-        page->shapes = std::move(shapes);
-        page->timed = timed_;
         return page;
     }
 
@@ -359,12 +319,8 @@ class CudaBackend final : public Backend {
     bool in_frame_ = false;
     bool timed_ = false;
 
-    std::array<Slot, ring_size> ring_;
-    size_t next_slot_ = 0;
-    uint8_t *pinned_ = nullptr, *block_ = nullptr;
-    size_t block_bytes_ = 0;
-    std::vector<std::unique_ptr<Page>> graphs_;
-    Page* last_graph_ = nullptr;
+    std::vector<std::unique_ptr<Page>> pages_;
+    Page* last_page_ = nullptr;
 };
 
 std::string version(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }

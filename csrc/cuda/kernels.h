@@ -4,13 +4,16 @@
 #include "../../shaders/passes.h"
 
 namespace denoise {
-constexpr int block_width = 32, block_height = 8;  // threads, one a pixel
+constexpr int block_width = 32, most_rows = 8;  // threads of a block, one a pixel
 }
 
 namespace denoise::cuda {
 
-// A pass's kernels by variant, as the CUDA runtime names them. Each takes (const Args*, const FrameConstants*, int width, int height), both
-// pointers to device memory; blocks cover the output.
-const void* const* kernels(Pass pass);
+struct CudaKernel {
+    const void* function;  // as the CUDA runtime names it; takes (Args, FrameConstants, int width, int height)
+    int rows;              // of its blocks, which cover the output
+};
+// A pass's kernels by variant.
+const CudaKernel* kernels(Pass pass);
 
 }  // namespace denoise::cuda

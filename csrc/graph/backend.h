@@ -23,7 +23,6 @@ struct Launch {
     Pass pass;
     int variant;
     const void* args;  // of the pass, its images in the memory of the backend
-    size_t args_bytes;
     int width, height;
 };
 

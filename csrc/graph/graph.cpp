@@ -185,7 +185,7 @@ void Graph::place_images() {
 
 Launch Graph::prepare(Node& node) {
     node.patch(*this, node.args.data());
-    return {node.pass, node.variant.index, node.args.data(), node.args.size(), node.width, node.height};
+    return {node.pass, node.variant.index, node.args.data(), node.width, node.height};
 }
 
 void Graph::execute(const FrameConstants& frame, const Queue& queue) {

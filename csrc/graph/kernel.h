@@ -13,6 +13,7 @@ struct Kernel {
     // Shades the pixels of `rect`; `scratch` holds planes * tile_floats(rect) floats.
     void (*run)(const void* args, const FrameConstants& frame, Rect rect, float* scratch) = nullptr;
     int planes = 0, halo = 0;
+    int block_rows = 0;  // where `rect` is an emulated block of 32 columns; 0: any
 };
 struct KernelTable {
     Kernel kernels[pass_count][max_variants];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns `run<Pass instance>` of the including file into its table. Needs DN_TARGET and DN_TABLE.
+// Turns `run<Pass instance>` of the including file into its table, with `block_rows<Pass instance>`. Needs DN_TARGET and DN_TABLE.
 namespace denoise::DN_TARGET {
 
 template <class... Instances> constexpr void list(Kernel* out) {
     int k = 0;
-    ((out[k++] = {run<Instances>, Instances::planes, Instances::halo}), ...);
+    ((out[k++] = {run<Instances>, Instances::planes, Instances::halo, block_rows<Instances>}), ...);
 }
 constexpr KernelTable make_table() {
     KernelTable t{};

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <memory>
 #include <tuple>
 
 #include "../cpu/cpu_backend.h"
@@ -114,6 +115,14 @@ std::unique_ptr<Backend> make_backend(const std::string& name) {
     return name.rfind(cuda, 0) == 0 ? make_cuda_backend(std::stoi(name.substr(cuda.size()))) : make_cpu_backend(name);
 }
 
+// Ends a denoiser while other threads run: on a GPU that waits for what is queued.
+struct EndWithoutGil {
+    void operator()(Denoiser* d) const {
+        const py::gil_scoped_release release;
+        delete d;
+    }
+};
+
 py::dict save_state(const Denoiser& d) {
     std::map<std::string, std::string> saved;
     {
@@ -191,9 +200,9 @@ PYBIND11_MODULE(_core, m) {
         .def(py::init<int, size_t, uintptr_t>(), "device"_a, "bytes"_a, "stream"_a)
         .def_property_readonly("address", &CudaMemory::address);
 
-    py::class_<Denoiser>(m, "Denoiser", py::module_local(), "One or more denoiser families with their history on one device.")
+    py::class_<Denoiser, std::unique_ptr<Denoiser, EndWithoutGil>>(m, "Denoiser", py::module_local(), "One or more denoiser families with their history on one device.")
         .def(py::init([](const std::vector<std::string>& families, int width, int height, const std::string& backend) {
-                 return std::make_unique<Denoiser>(families, width, height, make_backend(backend));
+                 return std::unique_ptr<Denoiser, EndWithoutGil>(new Denoiser(families, width, height, make_backend(backend)));
              }),
              "families"_a, "width"_a, "height"_a, "backend"_a)
         .def("denoise", &denoise_frame, "inputs"_a, "outputs"_a, "camera"_a, "lights"_a, "settings"_a, "reset"_a, "stream"_a = 0, "after"_a = py::tuple(),
@@ -223,7 +232,7 @@ PYBIND11_MODULE(_core, m) {
             "Name and milliseconds of each pass of the last frame. A GPU measures from the first call on, and gives none until then.")
         .def(
             "memory", [](const Denoiser& d) { return std::make_pair(d.graph().permanent_bytes(), d.graph().transient_bytes()); }, "Bytes of permanent and of transient images.")
-        .def("resize", &Denoiser::resize, "width"_a, "height"_a)
+        .def("resize", &Denoiser::resize, "width"_a, "height"_a, py::call_guard<py::gil_scoped_release>())
         .def("save_state", &save_state, "History, previous camera and frame count as bytes, by name.")
         .def("load_state", &load_state, "state"_a, "Takes over what save_state gave; ValueError if it belongs to another size.");
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -40,8 +41,8 @@ struct CUevent_st {
 };
 struct CUgraphNode_st {
     const denoise::Kernel* kernel = nullptr;
-    const void* args = nullptr;
-    const denoise::FrameConstants* frame = nullptr;
+    std::vector<uint64_t> args;  // copied, and aligned
+    denoise::FrameConstants frame;
     int width = 0, height = 0;
     cudaEvent_t event = nullptr;  // of a node that records it
 };
@@ -49,7 +50,8 @@ struct CUgraph_st {
     std::deque<CUgraphNode_st> nodes;
 };
 struct CUgraphExec_st {
-    std::shared_ptr<std::deque<CUgraphNode_st>> nodes;
+    const CUgraph_st* graph;
+    std::deque<CUgraphNode_st> nodes;  // of the graph as it was, in its order
 };
 
 namespace {
@@ -57,12 +59,13 @@ namespace {
 std::recursive_mutex lock;
 std::string log_text;
 std::map<std::string, int> live;  // objects by kind
-std::map<void*, size_t> device_memory, pinned_memory;
+std::map<void*, size_t> device_memory;
 std::set<void*> handles;  // streams, events, graphs
 std::map<std::thread::id, CUstream_st> default_of_thread;
 unsigned long long next_id = 1;
 CUstream_st legacy{next_id++, {}};
 bool eager = false, capturing = false;
+std::atomic<bool> gate, in_time;
 int driver = 13000, device_count = 2, capability = 90;
 thread_local int current_device = 0;
 struct {
@@ -125,11 +128,11 @@ void reach(Mark& mark) {
 
 void shade(const CUgraphNode_st& node) {
     using namespace denoise;
-    const int planes = node.kernel->planes, halo = node.kernel->halo;
-    std::vector<float> shared(planes ? size_t(planes) * tile_floats({0, 0, block_width, block_height}, halo) : 0);
-    for (int y = 0; y < node.height; y += block_height)
+    const int planes = node.kernel->planes, halo = node.kernel->halo, rows = node.kernel->block_rows;
+    std::vector<float> shared(planes ? size_t(planes) * tile_floats({0, 0, block_width, rows}, halo) : 0);
+    for (int y = 0; y < node.height; y += rows)
         for (int x = 0; x < node.width; x += block_width)
-            node.kernel->run(node.args, *node.frame, {x, y, std::min(x + block_width, node.width), std::min(y + block_height, node.height)}, shared.data());
+            node.kernel->run(node.args.data(), node.frame, {x, y, std::min(x + block_width, node.width), std::min(y + rows, node.height)}, shared.data());
 }
 
 template <class T> T* made(const char* kind) {
@@ -150,11 +153,14 @@ cudaError_t after(bool valid, bool failed) { return failed ? error() : valid ? c
 
 namespace denoise::cuda {
 
-const void* const* kernels(Pass pass) {
+const CudaKernel* kernels(Pass pass) {
     static const auto table = [] {
-        std::array<std::array<const void*, max_variants>, pass_count> all;
+        std::array<std::array<CudaKernel, max_variants>, pass_count> all;
         for (int p = 0; p < pass_count; p++)
-            for (int v = 0; v < max_variants; v++) all[p][v] = &kernels_emulated_cuda().kernels[p][v];
+            for (int v = 0; v < max_variants; v++) {
+                const Kernel& kernel = kernels_emulated_cuda().kernels[p][v];
+                all[p][v] = {&kernel, kernel.block_rows};
+            }
         return all;
     }();
     return table[int(pass)].data();
@@ -236,22 +242,6 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
     device_memory.erase(it);
     return after(true, failed);
 }
-cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
-    const std::lock_guard guard(lock);
-    if (fails(__func__, std::to_string(bytes))) return lost ? error() : cudaErrorMemoryAllocation;
-    *memory = std::malloc(bytes);
-    pinned_memory[*memory] = bytes;
-    return cudaSuccess;
-}
-cudaError_t cudaFreeHost(void* memory) {
-    ENDING_CALL()
-    const auto it = pinned_memory.find(memory);
-    if (it == pinned_memory.end()) return cudaErrorInvalidValue;
-    std::memset(memory, 0xff, it->second);
-    std::free(memory);
-    pinned_memory.erase(it);
-    return after(true, failed);
-}
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
     CALL(named(stream))
     push(*find(stream), [=] { std::memset(memory, value, bytes); });
@@ -324,10 +314,6 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     push(*s, [mark = event->mark] { reach(*mark); });
     return cudaSuccess;
 }
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-    CALL()
-    return !event->mark || event->mark->reached ? cudaSuccess : cudaErrorNotReady;
-}
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     CALL()
     if (event->mark && !event->mark->reached) drain(*event->mark->stream, event->mark.get());
@@ -359,18 +345,29 @@ static cudaError_t add_node(cudaGraphNode_t* node, cudaGraph_t graph, const cuda
     *node = &graph->nodes.back();
     return cudaSuccess;
 }
+// What a kernel gets is copied here, as the runtime does, which knows the sizes from the kernel.
+static bool set_kernel(CUgraphNode_st& node, const cudaKernelNodeParams& kernel) {
+    static constexpr size_t args_bytes[] = {
+#define DN_PASS(name, Args, ...) sizeof(denoise::Args),
+        DN_PASSES(DN_PASS)
+#undef DN_PASS
+    };
+    node.kernel = static_cast<const denoise::Kernel*>(kernel.func);
+    const size_t bytes = args_bytes[(node.kernel - &denoise::kernels_emulated_cuda().kernels[0][0]) / denoise::max_variants];
+    node.args.assign((bytes + 7) / 8, 0);
+    std::memcpy(node.args.data(), kernel.kernelParams[0], bytes);
+    std::memcpy(&node.frame, kernel.kernelParams[1], sizeof node.frame);
+    node.width = *static_cast<int*>(kernel.kernelParams[2]);
+    node.height = *static_cast<int*>(kernel.kernelParams[3]);
+    const unsigned width = denoise::block_width, height = unsigned(node.kernel->block_rows);
+    const dim3 &grid = kernel.gridDim, &block = kernel.blockDim;
+    return node.kernel->run && block.x == width && block.y == height && block.z == 1 && grid.x == (node.width + width - 1) / width &&
+           grid.y == (node.height + height - 1) / height && grid.z == 1;
+}
 cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* before, size_t count, const cudaKernelNodeParams* kernel) {
     CALL()
     CUgraphNode_st what;
-    what.kernel = static_cast<const denoise::Kernel*>(kernel->func);
-    what.args = *static_cast<const void**>(kernel->kernelParams[0]);
-    what.frame = *static_cast<const denoise::FrameConstants**>(kernel->kernelParams[1]);
-    what.width = *static_cast<int*>(kernel->kernelParams[2]);
-    what.height = *static_cast<int*>(kernel->kernelParams[3]);
-    const unsigned columns = (what.width + denoise::block_width - 1) / denoise::block_width, rows = (what.height + denoise::block_height - 1) / denoise::block_height;
-    const dim3 &grid = kernel->gridDim, &block = kernel->blockDim;
-    if (!what.kernel->run || grid.x != columns || grid.y != rows || grid.z != 1 || block.x != denoise::block_width || block.y != denoise::block_height || block.z != 1)
-        return cudaErrorInvalidValue;
+    if (!set_kernel(what, *kernel)) return cudaErrorInvalidValue;
     return add_node(node, graph, before, count, what);
 }
 cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* before, size_t count, cudaEvent_t event) {
@@ -382,27 +379,38 @@ cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t* node, cudaGraph_t graph
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
     CALL()
     *executable = made<CUgraphExec_st>("executables");
-    (*executable)->nodes = std::make_shared<std::deque<CUgraphNode_st>>(graph->nodes);
+    (*executable)->graph = graph;
+    (*executable)->nodes = graph->nodes;
     return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
     ENDING_CALL()
     return after(ended(executable, "executables"), failed);
 }
+cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t executable, cudaGraphNode_t node, const cudaKernelNodeParams* kernel) {
+    CALL()
+    if (!handles.count(executable) || !handles.count(const_cast<CUgraph_st*>(executable->graph))) return cudaErrorInvalidResourceHandle;
+    const std::deque<CUgraphNode_st>& all = executable->graph->nodes;
+    const auto place = std::find_if(all.begin(), all.end(), [&](const CUgraphNode_st& each) { return &each == node; });
+    if (place == all.end() || place->event) return cudaErrorInvalidValue;
+    CUgraphNode_st& own = executable->nodes[place - all.begin()];
+    return own.kernel == kernel->func && set_kernel(own, *kernel) ? cudaSuccess : cudaErrorInvalidValue;
+}
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     CALL(named(stream))
     CUstream_st* s = find(stream);
     if (!s || !handles.count(executable)) return cudaErrorInvalidResourceHandle;
-    std::map<const CUgraphNode_st*, std::shared_ptr<Mark>> marks;
-    for (const CUgraphNode_st& node : *executable->nodes)
+    std::vector<std::shared_ptr<Mark>> marks;
+    for (const CUgraphNode_st& node : executable->nodes)
         if (node.event) {
-            marks[&node] = node.event->mark = std::make_shared<Mark>();
+            marks.push_back(node.event->mark = std::make_shared<Mark>());
             node.event->mark->stream = s;
         }
-    push(*s, [nodes = executable->nodes, marks] {
-        for (const CUgraphNode_st& node : *nodes)
+    push(*s, [nodes = executable->nodes, marks] {  // as they are now
+        auto mark = marks.begin();
+        for (const CUgraphNode_st& node : nodes)
             if (node.event)
-                reach(*marks.at(&node));
+                reach(**mark++);
             else
                 shade(node);
     });
@@ -459,6 +467,17 @@ EXPORT void stand_in_copy(void* to, const void* from, size_t bytes, uintptr_t st
     const std::lock_guard guard(lock);
     push(*find(reinterpret_cast<cudaStream_t>(stream)), [=] { std::memcpy(to, from, bytes); });
 }
+// Work that ends when the gate is opened, or after ten seconds; whether it was opened in time.
+EXPORT void stand_in_gate(uintptr_t stream) {
+    const std::lock_guard guard(lock);
+    gate = false;
+    in_time = false;
+    push(*find(reinterpret_cast<cudaStream_t>(stream)), [] {
+        for (const auto end = Clock::now() + std::chrono::seconds(10); Clock::now() < end && !in_time; in_time = gate.load()) std::this_thread::yield();
+    });
+}
+EXPORT void stand_in_open_gate() { gate = true; }
+EXPORT int stand_in_in_time() { return in_time; }
 // What is alive, as "device memory 3, events 9".
 EXPORT const char* stand_in_live() {
     static std::string text;
@@ -466,7 +485,6 @@ EXPORT const char* stand_in_live() {
     text.clear();
     std::map<std::string, int> all = live;
     all["device memory"] = int(device_memory.size());
-    all["pinned memory"] = int(pinned_memory.size());
     for (const auto& [kind, count] : all)
         if (count) text += (text.empty() ? "" : ", ") + kind + " " + std::to_string(count);
     return text.c_str();
@@ -482,7 +500,6 @@ EXPORT void stand_in_forget() {
     const std::lock_guard guard(lock);
     live.clear();
     device_memory.clear();
-    pinned_memory.clear();
 }
 EXPORT int stand_in_device() { return current_device; }
 EXPORT void stand_in_set_device(int device) { current_device = device; }
