@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sequences of frames: the native folder format, what its arrays mean, and denoising a whole sequence of them."""
 
-from .npz import NpzFrames, open_sequence, write_arrays, write_json, write_sequence
+from .exr import Encoding
+from .files import FrameFiles, Results, write_json
+from .npz import NpzFrames, write_arrays, write_sequence
+from .opening import open_results, open_sequence
 from .run import Run, choose, create, denoise_frame, denoise_sequence, fitting, open_outputs, parse_settings
 from .sequence import (
     Arrays,
@@ -16,7 +19,10 @@ from .sequence import (
 
 __all__ = [
     "Arrays",
+    "Encoding",
+    "FrameFiles",
     "NpzFrames",
+    "Results",
     "Run",
     "Sequence",
     "SequenceError",
@@ -30,6 +36,7 @@ __all__ = [
     "light_geometry",
     "lights_with",
     "open_outputs",
+    "open_results",
     "open_sequence",
     "parse_frames",
     "parse_settings",

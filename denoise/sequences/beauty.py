@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The picture of a frame with its signals denoised, and denoised light passes that still add up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .sequence import Arrays
+
+Image = NDArray[Any]
+
+WANTS = ("beauty", "rest", "albedo", "spec_factor", "emission", "sun_unshadowed")
+
+LOBES = {"diff": "albedo", "spec": "spec_factor"}
+_NEIGHBOURHOOD = 4  # pixels to each side
+
+
+def on_surfaces(arrays: Mapping[str, Image], signals: Mapping[str, Image], view_z_sky: float) -> Arrays:
+    """The signals in float32, and the noisy ones where the guides say sky and a denoiser has nothing to go by.
+
+    Edges are such places: the sky in the guides, but part of a surface in the picture.
+    """
+    from denoise.metrics import noisy_signals, surfaces
+
+    noisy = noisy_signals(arrays)
+    surface = surfaces(arrays, view_z_sky)
+    kept = {}
+    for name, signal in signals.items():
+        where = surface if signal.ndim == 2 else surface[..., None]
+        kept[name] = np.where(where, signal, _finite(noisy[name])).astype(np.float32)
+    return kept
+
+
+def picture(arrays: Mapping[str, Image], signals: Mapping[str, Image], precision: float = 2**-20) -> Image:
+    """The picture of a frame with these signals in place of its own, float32 (H, W, 3).
+
+    arrays     with `beauty`: everything in it that the signals do not explain stays, of which `rest` is a part.
+               Without: emission and what the signals bring
+    precision  relative: what is left of the beauty within its rounding is nothing, lest a bright noisy pixel leaves
+               its rounding error behind
+    """
+    from denoise.metrics import compose, noisy_signals
+
+    lit = {name: array for name, array in arrays.items() if name != "emission" or "beauty" not in arrays}
+    for lobe, factor in LOBES.items():
+        if lobe in signals and factor not in lit:
+            lit[factor] = np.ones_like(signals[lobe])
+    after = compose(lit, signals)
+    if "beauty" not in arrays:
+        return after
+    noisy = {name: _finite(signal) for name, signal in noisy_signals(arrays).items() if name in signals}
+    beauty, before, rest = _finite(arrays["beauty"]), compose(lit, noisy), _finite(arrays.get("rest", np.float32(0)))
+    left = beauty - before - rest
+    rounding = precision * (np.abs(beauty) + np.abs(before) + np.abs(rest))
+    return np.asarray(after + rest + np.where(np.abs(left) > rounding, left, 0), np.float32)
+
+
+def shares(parts: list[Image]) -> list[Image]:
+    """What part of their sum each of several noisy images has, taken from the neighbourhood of each pixel; they sum to 1."""
+    if len(parts) == 1:
+        return [np.ones_like(parts[0])]
+    means = [_local_mean(np.maximum(_finite(part), 0)) for part in parts]
+    total = np.sum(means, axis=0)
+    split = [np.where(total > 0, mean / np.where(total > 0, total, 1), 0).astype(np.float32) for mean in means[1:]]
+    return [1 - np.sum(split, axis=0, dtype=np.float32), *split]
+
+
+def _local_mean(image: Image) -> Image:
+    """Mean over a square around each pixel, as far as it is in the image; up to a factor of the pixel."""
+    for axis in (0, 1):
+        sums = np.cumsum(image, axis=axis, dtype=np.float64)
+        sums = np.concatenate([np.zeros_like(np.take(sums, [0], axis)), sums], axis)
+        at = np.arange(image.shape[axis])
+        first, last = np.maximum(at - _NEIGHBOURHOOD, 0), np.minimum(at + _NEIGHBOURHOOD + 1, len(at))
+        image = np.maximum(np.take(sums, last, axis) - np.take(sums, first, axis), 0)
+    return image
+
+
+def _finite(image: Image) -> Image:
+    return np.nan_to_num(np.asarray(image, np.float32), nan=0, posinf=0, neginf=0)
