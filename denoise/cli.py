@@ -130,6 +130,12 @@ def _compare(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def _inspect(options: argparse.Namespace) -> int:
+    found = sequences.inspect(options.file, options.preset, options.map)
+    print(json.dumps(found, indent=1) if options.json else "\n".join(sequences.report(found)))
+    return 0
+
+
 def _devices(options: argparse.Namespace) -> int:
     found = devices()
     print(json.dumps([asdict(device) for device in found], indent=1) if options.json else "\n".join(map(str, found)))
@@ -155,13 +161,16 @@ def _parser() -> argparse.ArgumentParser:
 
     def source(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("sequence", metavar="SEQ", help='folder with sequence.json, or EXR files "shot.####.exr"')
+        mapped(sub)
+        sub.add_argument("--camera", metavar="FILE", help="JSON, TOML or USD with the cameras, where EXR files have none")
+
+    def mapped(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or a TOML file (default: guessed from the channels)"
         )
         sub.add_argument(
             "--map", metavar="KEY=VALUE", action="append", default=[], help="a key of the mapping, as motion.y=up; repeatable"
         )
-        sub.add_argument("--camera", metavar="FILE", help="JSON, TOML or USD with the cameras, where EXR files have none")
 
     run = add("run", _run, "cli", "denoise a sequence, or go on where an earlier run ended")
     source(run)
@@ -209,6 +218,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("output", metavar="OUT", help="folder of results")
     compare.add_argument("sequence", metavar="SEQ", help="folder of the sequence")
     compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+    look = add("inspect", _inspect, "cli", "list what is in an EXR file, what it would be used for, and what is missing")
+    look.add_argument("file", metavar="FILE", help="an EXR file")
+    mapped(look)
+    look.add_argument("--json", action="store_true", help="print JSON")
 
     listing = add("devices", _devices, "cli", "list what can run here, and why the rest cannot")
     listing.add_argument("--json", action="store_true", help="print JSON")

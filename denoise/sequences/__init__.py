@@ -3,6 +3,7 @@
 
 from .exr import Encoding
 from .files import FrameFiles, Results, write_json
+from .inspect import inspect, report
 from .npz import NpzFrames, write_arrays, write_sequence
 from .opening import open_results, open_sequence
 from .run import Run, choose, create, denoise_frame, denoise_sequence, fitting, open_outputs, parse_settings
@@ -32,6 +33,7 @@ __all__ = [
     "denoise_sequence",
     "fitting",
     "frame_inputs",
+    "inspect",
     "light_array",
     "light_geometry",
     "lights_with",
@@ -40,6 +42,7 @@ __all__ = [
     "open_sequence",
     "parse_frames",
     "parse_settings",
+    "report",
     "write_arrays",
     "write_json",
     "write_sequence",

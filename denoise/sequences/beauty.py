@@ -13,7 +13,7 @@ from .sequence import Arrays
 
 Image = NDArray[Any]
 
-WANTS = ("beauty", "rest", "albedo", "spec_factor", "emission", "sun_unshadowed")
+WANTS = ("color", "rest", "albedo", "spec_factor", "emission", "sun_unshadowed")
 
 LOBES = {"diff": "albedo", "spec": "spec_factor"}
 _NEIGHBOURHOOD = 4  # pixels to each side
@@ -38,22 +38,22 @@ def on_surfaces(arrays: Mapping[str, Image], signals: Mapping[str, Image], view_
 def picture(arrays: Mapping[str, Image], signals: Mapping[str, Image], precision: float = 2**-20) -> Image:
     """The picture of a frame with these signals in place of its own, float32 (H, W, 3).
 
-    arrays     with `beauty`: everything in it that the signals do not explain stays, of which `rest` is a part.
+    arrays     with `color`: everything in it that the signals do not explain stays, of which `rest` is a part.
                Without: emission and what the signals bring
     precision  relative: what is left of the beauty within its rounding is nothing, lest a bright noisy pixel leaves
                its rounding error behind
     """
     from denoise.metrics import compose, noisy_signals
 
-    lit = {name: array for name, array in arrays.items() if name != "emission" or "beauty" not in arrays}
+    lit = {name: array for name, array in arrays.items() if name != "emission" or "color" not in arrays}
     for lobe, factor in LOBES.items():
         if lobe in signals and factor not in lit:
             lit[factor] = np.ones_like(signals[lobe])
     after = compose(lit, signals)
-    if "beauty" not in arrays:
+    if "color" not in arrays:
         return after
     noisy = {name: _finite(signal) for name, signal in noisy_signals(arrays).items() if name in signals}
-    beauty, before, rest = _finite(arrays["beauty"]), compose(lit, noisy), _finite(arrays.get("rest", np.float32(0)))
+    beauty, before, rest = _finite(arrays["color"]), compose(lit, noisy), _finite(arrays.get("rest", np.float32(0)))
     left = beauty - before - rest
     rounding = precision * (np.abs(beauty) + np.abs(before) + np.abs(rest))
     return np.asarray(after + rest + np.where(np.abs(left) > rounding, left, 0), np.float32)

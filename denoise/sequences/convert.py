@@ -22,7 +22,7 @@ _DARK = 1e-4  # an albedo below this has no signal to divide
 _MISS = 65504.0
 _LOBES = {"diff": "albedo", "spec": "spec_factor"}
 _HITS = ("diff_hit", "spec_hit")
-_RADIANCE = (*_LOBES, "emission", "beauty", "rest", "sun_unshadowed")
+_RADIANCE = (*_LOBES, "emission", "color", "rest", "sun_unshadowed")
 _FACTORS = ("albedo", "spec_factor")
 _IDS = {"material_id": np.uint8, "object_id": np.uint16}
 
@@ -82,8 +82,9 @@ def convert(
     if mapping["radiance.kind"] == "modulated":
         for name, factor in _LOBES.items():
             if name in native and factor in native:
-                lit = native[factor] > _DARK
-                native[name] = np.where(lit, native[name] / np.where(lit, native[factor], 1), 0).astype(np.float32)
+                # What has no albedo in the files, metal or glass, is denoised as it is.
+                native[factor] = np.where(native[factor] > _DARK, native[factor], 1).astype(np.float32)
+                native[name] = (native[name] / native[factor]).astype(np.float32)
     for name, dtype in _IDS.items():
         if name in native:
             native[name] = np.rint(np.nan_to_num(native[name])).astype(np.int64).astype(dtype)
@@ -118,6 +119,22 @@ class ConvertedFrames(FrameFiles):
 
     def digest(self, index: int, names: Iterable[str]) -> str:
         return self.raw.digest(index, sources(names, self.mapping))
+
+
+def native_cameras(meta: Mapping[str, Any], mapping: FileMapping) -> dict[str, Any]:
+    """The same description with cameras as the native format has them."""
+    return {**meta, "cameras": [_native_camera(camera, mapping) for camera in meta["cameras"]]}
+
+
+def _native_camera(camera: Mapping[str, Any], mapping: FileMapping) -> dict[str, Any]:
+    view, clip = (np.array(camera[key], np.float64) for key in ("world_to_view", "view_to_clip"))
+    if mapping["camera.matrices"] == "row":
+        view, clip = view.T, clip.T
+    if mapping["camera.view"] == "to_world":
+        view = np.linalg.inv(view)
+    if mapping["camera.flip"] != "none":
+        view["xyz".index(mapping["camera.flip"])] *= -1
+    return {**camera, "world_to_view": view.tolist(), "view_to_clip": clip.tolist()}
 
 
 def decode_radiance(image: Image, mapping: FileMapping) -> Image:
@@ -196,7 +213,9 @@ def _normal(normal: Image, mapping: FileMapping, camera: View) -> Image:
     if mapping["normal.range"] == "unsigned":
         n = 2 * n - 1
     n = n * np.float32(mapping["normal.sign"])
-    if mapping["normal.space"] == "view":
+    if mapping["normal.space"] == "view_z_flipped":
+        n = n * np.array([1, 1, -1], np.float32)
+    if mapping["normal.space"] != "world":
         n = n @ camera.rotation  # the inverse of a rotation is its transpose
     if mapping["normal.length"] == "any":
         length = np.sqrt((n * n).sum(-1, keepdims=True))

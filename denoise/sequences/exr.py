@@ -39,18 +39,16 @@ def places(file: ExrFile, view: str = "") -> dict[str, Place]:
 
     view  an eye, default the first one. ValueError if the file has none of that name
     """
-    views = [name for part in file.parts for name in part.texts("multiView")]
-    views += [name for part in file.parts if (name := part.text("view")) and name not in views]
-    views = [*dict.fromkeys(views)]
-    if view and view not in views:
-        raise ValueError(f"view: the file has {', '.join(views) or 'none'}, not {view!r}")
-    view = view or next(iter(views), "")
+    eyes = views(file)
+    if view and view not in eyes:
+        raise ValueError(f"view: the file has {', '.join(eyes) or 'none'}, not {view!r}")
+    view = view or next(iter(eyes), "")
     found: dict[str, Place] = {}
     for number, part in enumerate(file.parts):
         for channel in part.channels:
             layer, _, component = channel.name.rpartition(".")
-            eye = part.text("view") or (views[0] if views else "")
-            if not part.text("view") and layer.rpartition(".")[2] in views:
+            eye = part.text("view") or (eyes[0] if eyes else "")
+            if not part.text("view") and layer.rpartition(".")[2] in eyes:
                 layer, _, eye = layer.rpartition(".")
             own = part.name.removesuffix(f".{eye}") if file.multipart and len(file.parts) > 1 else ""
             if own and own != layer and not layer.startswith(f"{own}."):
@@ -58,6 +56,13 @@ def places(file: ExrFile, view: str = "") -> dict[str, Place]:
             if eye == view:
                 found.setdefault(f"{layer}.{component}" if layer else component, Place(number, channel))
     return found
+
+
+def views(file: ExrFile) -> list[str]:
+    """The names of the eyes of a stereo file, the first one first; empty if it is none."""
+    names = [name for part in file.parts for name in part.texts("multiView")]
+    names += [part.text("view") for part in file.parts]
+    return [*dict.fromkeys(filter(None, names))]
 
 
 def frame_window(file: ExrFile, where: Iterable[Place]) -> Window:
@@ -144,6 +149,11 @@ class Encoding:
     kind: str = ""
     layers: bool = False
 
+    def stored(self, pixels: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+        """Pixels as they are stored in a channel of this dtype, or of their own; half floats end at 65504."""
+        dtype = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}.get(self.kind, dtype or pixels.dtype)
+        return (np.clip(pixels, -_HALF_MAX, _HALF_MAX) if dtype == np.float16 else pixels).astype(dtype)
+
 
 class ExrResults(Results):
     """EXR files with the beauty and the light passes denoised, and everything else as it was in the frames' files.
@@ -155,14 +165,14 @@ class ExrResults(Results):
 
     def __init__(self, pattern: Pattern, frames: ExrFrames, encoding: Encoding, view_z_sky: float) -> None:
         self.pattern, self.frames, self.encoding, self.view_z_sky = pattern, frames, encoding, view_z_sky
-        self.journal = pattern.folder / f"{pattern.stem}.run.json"
+        self.journal = pattern.journal
         self.made_with = {"encoding": vars(encoding)}
 
     def path(self, index: int) -> Path:
         return self.pattern.path(self.frames.numbers[index])
 
     def overlay_path(self, index: int) -> Path:
-        return self.pattern.folder / f"{self.pattern.stem}.overlay.{self.frames.numbers[index]:04d}.png"
+        return self.pattern.overlay(self.frames.numbers[index])
 
     def write(self, index: int, signals: Arrays, arrays: Arrays) -> None:
         source = self.frames.path(index)
@@ -205,7 +215,7 @@ class Rewriting:
 
     def notes(self) -> list[str]:
         """What changes beside the pixels."""
-        names = [name for array in ("beauty", "diff", "spec") for name in self._simple(array)]
+        names = [name for array in ("color", "diff", "spec") for name in self._simple(array)]
         notes = []
         for number in sorted({self.places[name].part for name in names}):
             part = self.file.parts[number]
@@ -218,8 +228,8 @@ class Rewriting:
         return notes
 
     def _beauty(self, arrays: Arrays, signals: Arrays) -> Pixels:
-        names = self._simple("beauty")
-        if not names or "beauty" not in arrays:
+        names = self._simple("color")
+        if not names or "color" not in arrays:
             return {}
         coarse = any(self.places[name].channel.dtype == np.float16 for name in names)
         picture = beauty.picture(arrays, signals, 2**-9 if coarse else 2**-20)
@@ -263,14 +273,8 @@ class Rewriting:
             raise ValueError(f"part {part.name!r} cannot be written again: {sampled[0]} is not sampled in every pixel")
         for name, changed in changes.items():
             dtype = pixels[name].dtype if name in pixels else np.dtype(np.float32)
-            pixels[name] = self._as_stored(place(changed, self.window, part.data_window), dtype)
+            pixels[name] = self.encoding.stored(place(changed, self.window, part.data_window), dtype)
         return encode(part.with_compression(self._compression(part)), pixels)
-
-    def _as_stored(self, pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        dtype = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}.get(self.encoding.kind, dtype)
-        if dtype == np.float16:
-            pixels = np.clip(pixels, -_HALF_MAX, _HALF_MAX)
-        return pixels.astype(dtype)
 
     def _compression(self, part: Part) -> str:
         if self.encoding.compression:
@@ -284,7 +288,7 @@ class Rewriting:
             named = {"name": ("string", layer.encode()), "type": ("string", b"scanlineimage")}
             part = new_part(self.window, first.display_window, self._compression(first), named)
             channels = {name: pixels for name, pixels in layers.items() if name.rpartition(".")[0] == layer}
-            stored.append(encode(part, {name: self._as_stored(pixels, pixels.dtype) for name, pixels in channels.items()}))
+            stored.append(encode(part, {name: self.encoding.stored(pixels) for name, pixels in channels.items()}))
         return stored
 
 

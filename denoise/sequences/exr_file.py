@@ -149,6 +149,10 @@ class Part:
         kind, data = self.attributes.get(name, ("string", b""))
         return data.decode("utf-8", "replace").rstrip("\0") if kind == "string" else ""
 
+    def texts_by_name(self) -> list[str]:
+        """All text attributes, as "NAME=VALUE"."""
+        return [f"{name}={self.text(name)}" for name, (kind, _) in self.attributes.items() if kind == "string"]
+
     def texts(self, name: str) -> list[str]:
         """A list of texts, empty if it is absent or damaged."""
         kind, data = self.attributes.get(name, ("", b""))

@@ -6,14 +6,15 @@ A mapping is a TOML file; those of `denoise/sequences/presets` are the presets. 
     base      the name of a preset, or the path of another mapping, that this one adds to
     summary   what it is for
     proven    on what it was tried
-    detect    a list of expressions; a file that has them all is taken for one of this kind
+    header    a regular expression; a file with a text attribute "NAME=VALUE" that has it is of this kind
+    detect    a list of expressions; a file that has them all is taken for one of this kind, too
     layer     which picture of a file that has several ("ViewLayer"), default the first one
     view      which eye of a stereo file ("left"), default the first one
     channels  a table: array -> expression
     motion, normal, depth, roughness, hit_distance, radiance, albedo, camera, position
               tables of conventions: those of CONVENTIONS, the first value of each being the native one
 
-An array is one of `denoise.sequences.npz`, or beauty (the picture), rest (what of it is in no lobe), or position.
+An array is one of `denoise.sequences.npz`, or color (the picture), rest (what of it is in no lobe), or position.
 
 An expression is made of channels "LAYER:COMPONENTS". LAYER is a regular expression for all that stands before the last
 dot of a name; COMPONENTS are what stands behind it, one letter each, or separated by commas: "(Depth|Z):Z", ":RGB",
@@ -51,7 +52,7 @@ CONVENTIONS: dict[str, tuple[str, ...] | float | None] = {
     "motion.unit": ("pixels", "uv", "ndc"),  # uv: fractions of the frame, ndc: of half the frame
     "motion.scale": 1.0,
     "motion.jitter": ("excluded", "included"),
-    "normal.space": ("world", "view"),
+    "normal.space": ("world", "view", "view_z_flipped"),  # of the camera given, or one that looks along the other z
     "normal.range": ("signed", "unsigned"),  # unsigned: 0..1
     "normal.length": ("unit", "any"),
     "normal.sign": 1.0,
@@ -67,10 +68,12 @@ CONVENTIONS: dict[str, tuple[str, ...] | float | None] = {
     "radiance.exposure": 1.0,  # what radiance was multiplied with
     "albedo.encoding": ("linear", "srgb"),
     "camera.matrices": ("column", "row"),  # for column or row vectors: row = transposed
+    "camera.view": ("from_world", "to_world"),  # which way world_to_view really goes
+    "camera.flip": ("none", "x", "y", "z"),  # an axis of view space that points the other way
 }
 
 # Arrays a mapping may name, in the order in which they are shown.
-ARRAYS = ("beauty", "rest", "diff", "diff_hit", "albedo", "spec", "spec_hit", "spec_factor", "view_z", "normal")
+ARRAYS = ("color", "rest", "diff", "diff_hit", "albedo", "spec", "spec_hit", "spec_factor", "view_z", "normal")
 ARRAYS += ("roughness", "motion", "position", "material_id", "object_id", "emission", "sun_unshadowed", "shadow_hit")
 ARRAYS += ("translucency", "diff_confidence", "spec_confidence")
 
@@ -177,6 +180,7 @@ class FileMapping:
     proven: str = ""
     layer: str = ""
     view: str = ""
+    header: str = ""
     detect: tuple[str, ...] = ()
     channels: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str | float] = field(default_factory=dict)
@@ -193,7 +197,7 @@ class FileMapping:
     def picture(self, names: Iterable[str]) -> str:
         """The picture of the file that is meant. ValueError if it has none of that name."""
         names = list(names)
-        beauty = self.channels.get("beauty", "")
+        beauty = self.channels.get("color", "")
         atoms = [atom for term in parse_expression(beauty)[0] for atom in term.factors] if beauty else []
         pictures = [picture for atom in atoms for picture in atom.pictures(names)]
         if self.layer and self.layer not in pictures:
@@ -226,12 +230,15 @@ def load(source: str, overrides: Iterable[str] = ()) -> FileMapping:
     return _check(table)
 
 
-def guess(names: Iterable[str]) -> str | None:
-    """The preset whose signs a file with these channels bears."""
-    names = list(names)
-    for preset in PRESETS:
-        signs = load(preset).detect
-        if signs and all(_anywhere(sign, names) for sign in signs):
+def guess(names: Iterable[str], header: Iterable[str] = ()) -> str | None:
+    """The preset whose signs a file bears, with channels of these names and texts "NAME=VALUE" in its header."""
+    names, header = list(names), list(header)
+    presets = {preset: load(preset) for preset in PRESETS}
+    for preset, known in presets.items():
+        if known.header and any(re.search(known.header, text) for text in header) and known.find(names):
+            return preset
+    for preset, known in presets.items():
+        if known.detect and all(_anywhere(sign, names) for sign in known.detect):
             return preset
     return None
 
@@ -270,7 +277,7 @@ def _check(table: dict[str, Any]) -> FileMapping:
         if isinstance(entries, dict) and group != "channels"
         for key, value in entries.items()
     }
-    texts = {"name", "summary", "proven", "layer", "view"}
+    texts = {"name", "summary", "proven", "layer", "view", "header"}
     for key, value in flat.items():
         if key not in texts | {"detect"}:
             raise ValueError(f"{key}: no such key{did_you_mean(key, [*CONVENTIONS, *texts])}")

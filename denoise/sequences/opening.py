@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from . import cameras, mapping
-from .convert import SKY, ConvertedFrames
+from .convert import SKY, ConvertedFrames, native_cameras
 from .exr import Encoding, ExrFrames, ExrResults, frame_window, places
 from .exr_file import ExrFile, blamed, window_size
 from .files import Results
+from .inspect import choose_mapping
 from .npz import NpzResults, open_folder
 from .patterns import Pattern
+from .pictures import ENDINGS, PictureResults
 from .sequence import Sequence, SequenceError
 
 
@@ -42,16 +44,30 @@ def open_sequence(
     if preset in (None, "native") and not overrides:
         return native
     chosen = mapping.load(preset or "native", overrides)
-    return Sequence(native.meta, ConvertedFrames(native.frames, chosen, native.meta))
+    meta = native_cameras(native.meta, chosen)
+    return Sequence(meta, ConvertedFrames(native.frames, chosen, meta))
 
 
 def open_results(target: str | os.PathLike[str], sequence: Sequence, encoding: Encoding | None = None) -> Results:
-    """Where the results of a sequence go: EXR files for a name that ends so, else a folder of the native format."""
+    """Where the results of a sequence go: by the ending of the name, pictures, or a folder of the native format.
+
+    EXR files of a sequence of EXR files keep all else that is in those. ValueError for one name for several frames, and
+    for the name of the frames themselves.
+    """
+    encoding = encoding or Encoding()
+    if Path(target).suffix.lower() not in ENDINGS:
+        return NpzResults(target)
+    pattern = Pattern.parse(target)
+    if not pattern.digits and sequence.num_frames > 1:
+        raise ValueError(f"{target}: expected a place for the number of each frame, as in {pattern.stem}.####")
     frames = sequence.frames
-    raw = frames.raw if isinstance(frames, ConvertedFrames) else frames
-    if Path(target).suffix.lower() == ".exr" and isinstance(raw, ExrFrames):
-        return ExrResults(Pattern.parse(target), raw, encoding or Encoding(), sequence.view_z_sky)
-    return NpzResults(target)
+    raw = frames.raw if isinstance(frames, ConvertedFrames) else None
+    if not isinstance(raw, ExrFrames) or Path(target).suffix.lower() != ".exr":
+        return PictureResults(pattern, sequence, encoding)
+    results = ExrResults(pattern, raw, encoding, sequence.view_z_sky)
+    if results.path(0).resolve() == raw.path(0).resolve():
+        raise ValueError(f"{target}: results would take the place of the frames that they are made of")
+    return results
 
 
 def _open_exr(
@@ -62,25 +78,29 @@ def _open_exr(
         raise SequenceError(f"{pattern}: no such file")
     first = pattern.path(numbers[0])
     with ExrFile(first) as file, blamed(first):
-        view = next((text.partition("=")[2] for text in overrides if text.startswith("view=")), "")
-        where = places(file, view)
-        preset = preset or mapping.guess(where)
-        if preset is None:
-            raise ValueError(f"no preset fits: choose one with --preset, or name the channels; it has {', '.join(where)}")
-        chosen = mapping.load(preset, overrides)
+        chosen, guessed = choose_mapping(file, preset, overrides)
+        where = places(file, chosen.view)
         found = chosen.find(where)
         used = [where[name] for expression in found.values() for term in expression for names in term for name in names]
         if not used:
-            raise ValueError(f"preset {preset} finds nothing in it; it has {', '.join(where)}")
+            raise ValueError(
+                f"no preset fits: choose one with --preset, or name channels with --map; there are {', '.join(where)}"
+                if preset is None
+                else f"preset {preset} finds none of its channels; there are {', '.join(where)}"
+            )
         window, display = frame_window(file, used), file.parts[0].display_window
+    how = "guessed from the file" if guessed else "as asked"
     meta: dict[str, Any] = {"name": pattern.stem, "num_frames": len(numbers), "view_z_sky": SKY}
+    notes = [f"preset {chosen.name}, {how}: {', '.join(found)}; proven {chosen.proven}"]
     meta["width"], meta["height"] = window_size(window)
     meta["frame_numbers"] = numbers
     meta["cuts"] = [i for i, number in enumerate(numbers) if i and numbers[i - 1] != number - 1]
     meta |= _cameras(pattern, numbers, camera, window_size(display))
     if meta["cuts"]:
         gaps = ", ".join(str(numbers[i]) for i in meta["cuts"][:5]) + (", ..." if len(meta["cuts"]) > 5 else "")
-        meta.setdefault("notes", []).append(f"the history starts anew at frames {gaps}: the frames before are not there")
+        notes.append(f"the history starts anew at frames {gaps}: the frames before are not there")
+    meta["notes"] = notes + meta.get("notes", [])
+    meta = native_cameras(meta, chosen)
     meta["cameras"] = [cameras.cropped(entry, display, window) for entry in meta["cameras"]]
     return Sequence(meta, ConvertedFrames(ExrFrames(pattern, numbers, chosen, window), chosen, meta))
 

@@ -46,6 +46,15 @@ class Pattern:
         name = self.before if self.digits else Path(self.before).stem
         return name.rstrip("._- ") or self.after.strip("._- ") or "frames"
 
+    @property
+    def journal(self) -> Path:
+        """The record of a run that writes these files."""
+        return self.folder / f"{self.stem}{self.path(0).suffix}.run.json"
+
+    def overlay(self, number: int) -> Path:
+        """The picture of inputs and state that belongs to a file."""
+        return self.folder / f"{self.stem}.overlay.{number:04d}.png"
+
     def path(self, number: int) -> Path:
         return self.folder / (f"{self.before}{number:0{self.digits}d}{self.after}" if self.digits else self.before)
 
