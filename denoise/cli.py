@@ -38,22 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    sequence = _open(options)
     encoding = sequences.Encoding(
         compression="" if options.recompress in (None, "same") else options.recompress,
         lossy=options.recompress is not None,
         kind=options.pixel_type or "",
         layers=options.layers,
     )
-    results = sequences.open_results(options.output, sequence, encoding)
-    for note in (*sequence.notes, *results.notes()):
-        print(f"note: {note}", file=sys.stderr)
     with _progress("denoising frames") as progress:
+        sequence = _open(options)
+        results = sequences.open_results(options.output, sequence, encoding)
         if options.denoiser:
             names = sequences.choose(options.denoiser.split(","))
         else:
             names = sequences.fitting(sequence.frames[0], sequence.meta)
         settings = sequences.parse_settings(options.set, names)
+        for note in (*sequence.notes, *results.notes()):
+            print(f"note: {note}", file=sys.stderr)
         done = sequences.denoise_sequence(
             sequence,
             results,
@@ -72,12 +72,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(*(f"would write {file}" for file in done.files), sep="\n")
         print(f"{options.output}: {done.written} frames to write{there}; {','.join(names)} on {done.device}")
-        return 0
-    print(
-        f"{options.output}: {done.written} frames written{there}; {done.ms_per_frame:.2f} ms per frame on {done.device}"
-    )
-    if done.written:
-        print(done.seconds)
+    else:
+        written = f"{options.output}: {done.written} frames written{there}"
+        print(f"{written}; {done.ms_per_frame:.2f} ms per frame on {done.device}")
+        if done.written:
+            print(done.seconds)
     return 0
 
 
@@ -162,20 +161,32 @@ def _parser() -> argparse.ArgumentParser:
     def source(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("sequence", metavar="SEQ", help='folder with sequence.json, or EXR files "shot.####.exr"')
         mapped(sub)
-        sub.add_argument("--camera", metavar="FILE", help="JSON, TOML or USD with the cameras, where EXR files have none")
+        sub.add_argument(
+            "--camera", metavar="FILE", help="JSON, TOML or USD with the cameras, where EXR files have none"
+        )
 
     def mapped(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
-            "--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or a TOML file (default: guessed from the channels)"
+            "--preset",
+            metavar="NAME",
+            help=f"{', '.join(PRESETS)}, or a TOML file (default: guessed from the channels)",
         )
         sub.add_argument(
-            "--map", metavar="KEY=VALUE", action="append", default=[], help="a key of the mapping, as motion.y=up; repeatable"
+            "--map",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="of the mapping, as motion.y=up; repeatable",
         )
 
     run = add("run", _run, "cli", "denoise a sequence, or go on where an earlier run ended")
     source(run)
     run.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help="folder for the results and run.json; or EXR files, likewise"
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="folder for the results and run.json; or EXR files, likewise",
     )
     run.add_argument("--denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)} (default: all that have inputs)")
     run.add_argument(
@@ -189,7 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="write frames that are there already, too")
     run.add_argument("--skip-existing", action="store_true", help="leave frames that are there, however they were made")
     run.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
-    run.add_argument("--layers", action="store_true", help="EXR: add the denoised lobes as layers denoised.diffuse, ...")
+    run.add_argument(
+        "--layers", action="store_true", help="EXR: add the denoised lobes as layers denoised.diffuse, ..."
+    )
     run.add_argument(
         "--recompress",
         metavar="NAME",
@@ -219,7 +232,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("sequence", metavar="SEQ", help="folder of the sequence")
     compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
-    look = add("inspect", _inspect, "cli", "list what is in an EXR file, what it would be used for, and what is missing")
+    look = add(
+        "inspect", _inspect, "cli", "list what is in an EXR file, what it would be used for, and what is missing"
+    )
     look.add_argument("file", metavar="FILE", help="an EXR file")
     mapped(look)
     look.add_argument("--json", action="store_true", help="print JSON")

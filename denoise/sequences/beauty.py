@@ -53,7 +53,7 @@ def picture(arrays: Mapping[str, Image], signals: Mapping[str, Image], precision
     if "color" not in arrays:
         return after
     noisy = {name: _finite(signal) for name, signal in noisy_signals(arrays).items() if name in signals}
-    beauty, before, rest = _finite(arrays["color"]), compose(lit, noisy), _finite(arrays.get("rest", np.float32(0)))
+    beauty, before, rest = _finite(arrays["color"]), compose(lit, noisy), _finite(arrays.get("rest", np.zeros(3)))
     left = beauty - before - rest
     rounding = precision * (np.abs(beauty) + np.abs(before) + np.abs(rest))
     return np.asarray(after + rest + np.where(np.abs(left) > rounding, left, 0), np.float32)
@@ -66,7 +66,7 @@ def shares(parts: list[Image]) -> list[Image]:
     means = [_local_mean(np.maximum(_finite(part), 0)) for part in parts]
     total = np.sum(means, axis=0)
     split = [np.where(total > 0, mean / np.where(total > 0, total, 1), 0).astype(np.float32) for mean in means[1:]]
-    return [1 - np.sum(split, axis=0, dtype=np.float32), *split]
+    return [np.asarray(1 - np.sum(split, axis=0, dtype=np.float32)), *split]
 
 
 def _local_mean(image: Image) -> Image:

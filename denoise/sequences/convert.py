@@ -127,7 +127,8 @@ def native_cameras(meta: Mapping[str, Any], mapping: FileMapping) -> dict[str, A
 
 
 def _native_camera(camera: Mapping[str, Any], mapping: FileMapping) -> dict[str, Any]:
-    view, clip = (np.array(camera[key], np.float64) for key in ("world_to_view", "view_to_clip"))
+    view: Image = np.array(camera["world_to_view"], np.float64)
+    clip: Image = np.array(camera["view_to_clip"], np.float64)
     if mapping["camera.matrices"] == "row":
         view, clip = view.T, clip.T
     if mapping["camera.view"] == "to_world":
@@ -165,7 +166,7 @@ class View:
         self.clip = np.asarray(camera["view_to_clip"], np.float64)
         self.rotation = self.world_to_view[:3, :3]
         self.perspective = abs(self.clip[3, 3]) < 0.5
-        self.forward = 1.0 if not self.perspective else float(np.sign(self.clip[3, 2]))
+        self.forward = float(np.sign(self.clip[3, 2])) if self.perspective else 1.0
 
     def slopes(self) -> tuple[Image, Image]:
         x = (np.arange(self.width) + 0.5) / self.width * 2 - 1
@@ -178,11 +179,11 @@ class View:
         if not self.perspective:
             return np.ones((self.height, self.width))
         x, y = self.slopes()
-        return np.sqrt(1 + x * x + y * y)
+        return np.asarray(np.sqrt(1 + x * x + y * y))
 
 
 def _depth(depth: Image, mapping: FileMapping, camera: View) -> Image:
-    z = depth.astype(np.float32) * np.float32(mapping["depth.sign"])
+    z: Image = depth.astype(np.float32) * np.float32(mapping["depth.sign"])
     kind = mapping["depth.kind"]
     with np.errstate(divide="ignore", invalid="ignore"):
         if kind == "distance":
@@ -209,7 +210,7 @@ def _with_sky(z: Image) -> Image:
 
 
 def _normal(normal: Image, mapping: FileMapping, camera: View) -> Image:
-    n = normal.astype(np.float32)
+    n: Image = normal.astype(np.float32)
     if mapping["normal.range"] == "unsigned":
         n = 2 * n - 1
     n = n * np.float32(mapping["normal.sign"])
@@ -243,9 +244,9 @@ def _motion(
 def _motion_in_pixels(motion: Image, mapping: FileMapping, meta: Mapping[str, Any]) -> Image:
     """Earlier - later, y down, as far as it is known without other frames."""
     step = motion.astype(np.float32) * np.float32(mapping["motion.scale"])
-    across = {"pixels": 1, "uv": np.array([meta["width"], meta["height"]])}
-    across["ndc"] = across["uv"] / 2
-    step[..., :2] *= across[mapping["motion.unit"]]
+    frame = np.array([meta["width"], meta["height"]], np.float32)
+    units: dict[str, Image] = {"pixels": np.ones(2, np.float32), "uv": frame, "ndc": frame / 2}
+    step[..., :2] *= units[mapping["motion.unit"]]
     if mapping["motion.y"] == "up":
         step[..., 1] *= -1
     return -step if mapping["motion.points"] == "current" else step
@@ -258,7 +259,7 @@ def _arriving(leaving: Image) -> Image:
     """
     height, width = leaving.shape[:2]
     y, x = np.mgrid[:height, :width]
-    step = leaving
+    step: Image = leaving
     for _ in range(4):
         xs = np.clip(np.rint(x + step[..., 0]), 0, width - 1).astype(int)
         ys = np.clip(np.rint(y + step[..., 1]), 0, height - 1).astype(int)
@@ -269,12 +270,14 @@ def _arriving(leaving: Image) -> Image:
 def _roughness(roughness: Image, mapping: FileMapping) -> Image:
     kind = mapping["roughness.kind"]
     if kind == "alpha":
-        return np.sqrt(np.clip(roughness, 0, 1))
+        return np.asarray(np.sqrt(np.clip(roughness, 0, 1)))
     return 1 - roughness if kind == "glossiness" else roughness
 
 
-def _hit_distance(hit: Image, mapping: FileMapping, camera: View, view_z: Image | None, roughness: Image | float) -> Image:
-    distance = hit.astype(np.float32)
+def _hit_distance(
+    hit: Image, mapping: FileMapping, camera: View, view_z: Image | None, roughness: Image | float
+) -> Image:
+    distance: Image = hit.astype(np.float32)
     missed = ~np.isfinite(distance) | (distance >= 0.99 * _MISS)
     kind = mapping["hit_distance.kind"]
     if kind == "total" and view_z is not None:

@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 
 from . import beauty
 from .convert import encode_radiance
-from .exr_file import LOSSY, Channel, ExrFile, Part, Pixels, Stored, Window, blamed, encode, new_part, window_size, write
+from .exr_file import (
+    LOSSY,
+    Channel,
+    ExrFile,
+    Part,
+    Pixels,
+    Stored,
+    Window,
+    blamed,
+    encode,
+    new_part,
+    window_size,
+    write,
+)
 from .files import FrameFiles, Results, atomic
 from .mapping import FileMapping, Found, evaluate
 from .patterns import Pattern
@@ -151,7 +164,8 @@ class Encoding:
 
     def stored(self, pixels: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
         """Pixels as they are stored in a channel of this dtype, or of their own; half floats end at 65504."""
-        dtype = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}.get(self.kind, dtype or pixels.dtype)
+        asked: dict[str, np.dtype[Any]] = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
+        dtype = asked.get(self.kind, dtype or pixels.dtype)
         return (np.clip(pixels, -_HALF_MAX, _HALF_MAX) if dtype == np.float16 else pixels).astype(dtype)
 
 
@@ -295,7 +309,7 @@ class Rewriting:
 def layer_channels(signals: Mapping[str, NDArray[Any]]) -> Pixels:
     """Denoised signals as channels "denoised.NAME.R", and of shadows of one channel "denoised.NAME.Y"."""
     names = {"diff": "diffuse", "spec": "specular"}
-    channels = {}
+    channels: Pixels = {}
     for name, signal in signals.items():
         signal = signal.astype(np.float32)
         components = {"Y": signal} if signal.ndim == 2 else dict(zip("RGB", np.moveaxis(signal, -1, 0), strict=True))

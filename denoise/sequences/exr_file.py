@@ -53,8 +53,10 @@ _TILED, _LONG_NAMES, _DEEP, _MULTIPART = 0x200, 0x400, 0x800, 0x1000
 _COORDINATES = {"scanlineimage": 1, "tiledimage": 4, "deepscanline": 1, "deeptile": 4}  # numbers that begin a chunk
 _SIZES = {"scanlineimage": "<i", "tiledimage": "<i", "deepscanline": "<QQQ", "deeptile": "<QQQ"}
 # All that the library is told of a part.
-_ESSENTIAL = ("channels", "compression", "dataWindow", "displayWindow", "lineOrder", "pixelAspectRatio")
-_ESSENTIAL += ("screenWindowCenter", "screenWindowWidth", "tiles", "type")
+_ESSENTIAL = (
+    *("channels", "compression", "dataWindow", "displayWindow", "lineOrder", "pixelAspectRatio"),
+    *("screenWindowCenter", "screenWindowWidth", "tiles", "type"),
+)
 # A part may unpack to this much without question, and beyond it to as much as zip can make of what is stored.
 _UNPACKED_FREE, _UNPACKED_PER_BYTE = 1 << 30, 1100
 

@@ -73,9 +73,11 @@ CONVENTIONS: dict[str, tuple[str, ...] | float | None] = {
 }
 
 # Arrays a mapping may name, in the order in which they are shown.
-ARRAYS = ("color", "rest", "diff", "diff_hit", "albedo", "spec", "spec_hit", "spec_factor", "view_z", "normal")
-ARRAYS += ("roughness", "motion", "position", "material_id", "object_id", "emission", "sun_unshadowed", "shadow_hit")
-ARRAYS += ("translucency", "diff_confidence", "spec_confidence")
+ARRAYS = (
+    *("color", "rest", "diff", "diff_hit", "albedo", "spec", "spec_hit", "spec_factor", "view_z", "normal"),
+    *("roughness", "motion", "position", "material_id", "object_id", "emission"),
+    *("sun_unshadowed", "shadow_hit", "translucency"),
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Atom:
         """The channels, in the order of the components; those of this picture, or else of none in particular."""
         layers = self._layers(names)
         found = layers.get(picture, layers.get(""))
-        return found and [found[component] for component in self.components]
+        return [found[component] for component in self.components] if found else None
 
     def _layers(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         layers: dict[str, dict[str, str]] = {}
@@ -261,7 +263,7 @@ def _read(source: str) -> dict[str, Any]:
         table = toml().loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SequenceError(f"{path}: {error}") from None
-    merged = _read(table.pop("base")) if "base" in table else {"name": path.stem}
+    merged: dict[str, Any] = _read(table.pop("base")) if "base" in table else {"name": path.stem}
     for key, value in table.items():
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
     return merged

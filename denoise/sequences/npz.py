@@ -45,8 +45,9 @@ Other lights that have a shadow of their own are spheres with names, of letters,
 
 `sequence.json`, required: width, height, num_frames, cameras = one per frame of {world_to_view, view_to_clip: four
 rows of four numbers, for column vectors, not jittered; jitter: [x right, y down] in pixels, default [0, 0]}. Optional:
-format_version (absent = 1), name, fps (30), reference_frames, lighting_changes (first frames under new lighting),
-cuts (frames at which the history begins anew), frame_numbers (what the frames are called elsewhere), view_z_sky (1e7), exposure (of the composite, for metrics; default from the references),
+format_version (absent = 1), name, fps (30), reference_frames, lighting_changes (first frames under new lighting), cuts
+(frames at which the history begins anew), frame_numbers (what the frames are called elsewhere), view_z_sky (1e7),
+exposure (of the composite, for metrics; default from the references),
 sun = {direction_to_light: [x, y, z] of any length, tan_angular_radius, directions_to_light: one per frame if it moves},
 lights = {NAME: {positions: [x, y, z] per frame, radius, intensity: [r, g, b], irradiance at distance 1 facing it}}, in
 world units and world space. More entries may follow.

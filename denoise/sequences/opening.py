@@ -12,7 +12,7 @@ from . import cameras, mapping
 from .convert import SKY, ConvertedFrames, native_cameras
 from .exr import Encoding, ExrFrames, ExrResults, frame_window, places
 from .exr_file import ExrFile, blamed, window_size
-from .files import Results
+from .files import FrameFiles, Results
 from .inspect import choose_mapping
 from .npz import NpzResults, open_folder
 from .patterns import Pattern
@@ -45,6 +45,7 @@ def open_sequence(
         return native
     chosen = mapping.load(preset or "native", overrides)
     meta = native_cameras(native.meta, chosen)
+    assert isinstance(native.frames, FrameFiles)
     return Sequence(meta, ConvertedFrames(native.frames, chosen, meta))
 
 

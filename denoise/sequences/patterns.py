@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"#+|%(0\d+)?d")
 
 @dataclass(frozen=True)
 class Pattern:
-    """The name of a sequence of files. ValueError if there is more than one place for a number.
+    """The name of a sequence of files.
 
     folder         where they are
     before, after  what of their names stands around the number; a still has nothing after it
@@ -27,6 +27,7 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str | os.PathLike[str]) -> Pattern:
+        """ValueError if there is more than one place for the number, or one in a folder's name."""
         path = Path(text)
         places = list(_NUMBER.finditer(path.name))
         if len(places) > 1 or _NUMBER.search(str(path.parent)):

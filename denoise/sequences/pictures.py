@@ -60,7 +60,8 @@ class PictureResults(Results):
             # Of the first frame, denoised or not, so that all frames have the same and a resumed run has it, too.
             first = self.sequence.frames[0]
             self._exposure = auto_exposure(beauty.picture(first, noisy_signals(first)))
-        return np.rint(255 * np.clip(tonemap(picture, self._exposure), 0, 1)).astype(np.uint8)
+        levels = 255 * np.clip(tonemap(picture, self._exposure), 0, 1)
+        return np.asarray(np.rint(levels), np.uint8)
 
 
 def write_pfm(file: IO[bytes], picture: NDArray[np.float32]) -> None:

@@ -3,15 +3,16 @@
 that three frames are in memory: one being read, one being denoised, one being written.
 
 Every result has a key: a digest of what it was made of, which is the settings, the denoisers, the device, and the
-content of every frame from the start of the history to it. A journal, run.json, lists the keys of the frames that are done. A
-frame is skipped when its key is there already; the frames before one that is not are denoised again for their history,
-from the same start, so that an interrupted run ends up with the bits of an uninterrupted one.
+content of every frame from the start of the history to it. A journal, run.json, lists the keys of the frames that are
+done. A frame is skipped when its key is there already; the frames before one that is not are denoised again for their
+history, from the same start, so that an interrupted run ends up with the bits of an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -54,10 +55,11 @@ class Seconds:
     denoising  in the denoisers
     reading    files, decoding and converting included
     writing    files, composing and encoding included
-    waiting    nothing to do for the denoisers: the next frame was not read, or the one before not written yet. Without
-               the first frame, which nothing can be done beside
+    starting   until the first frame was there
+    waiting    nothing to do for the denoisers: the next frame was not read, or the one before not written yet
     """
 
+    starting: float = 0
     denoising: float = 0
     reading: float = 0
     writing: float = 0
@@ -202,13 +204,12 @@ def _denoise(
             raise SequenceError(f"{results.path(index)}: {error.strerror or error}") from error
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        coming = reader.submit(load, steps[0]) if steps else None
+        coming: deque[Future[Arrays]] = deque(reader.submit(load, index) for index in steps[:1])
         going: Future[None] | None = None
         for count, index in enumerate(steps, 1):
-            assert coming is not None
-            with seconds.spent("waiting") if count > 1 else suppress():
-                arrays = coming.result()
-            coming = reader.submit(load, index + 1) if count < len(steps) else None
+            with seconds.spent("waiting" if count > 1 else "starting"):
+                arrays = coming.popleft().result()
+            coming.extend(reader.submit(load, following) for following in steps[count : count + 1])
             inputs = frame_inputs(arrays, sequence.meta, index)
             if index in sequence.cuts:
                 inputs["reset"] = True
