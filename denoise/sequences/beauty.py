@@ -16,7 +16,6 @@ Image = NDArray[Any]
 WANTS = ("color", "rest", "albedo", "spec_factor", "emission", "sun_unshadowed")
 
 LOBES = {"diff": "albedo", "spec": "spec_factor"}
-_NEIGHBOURHOOD = 4  # pixels to each side
 
 
 def on_surfaces(arrays: Mapping[str, Image], signals: Mapping[str, Image], view_z_sky: float) -> Arrays:
@@ -63,21 +62,25 @@ def shares(parts: list[Image]) -> list[Image]:
     """What part of their sum each of several noisy images has, taken from the neighbourhood of each pixel; they sum to 1."""
     if len(parts) == 1:
         return [np.ones_like(parts[0])]
-    means = [_local_mean(np.maximum(_finite(part), 0)) for part in parts]
-    total = np.sum(means, axis=0)
-    split = [np.where(total > 0, mean / np.where(total > 0, total, 1), 0).astype(np.float32) for mean in means[1:]]
-    return [np.asarray(1 - np.sum(split, axis=0, dtype=np.float32)), *split]
+    sums = [_local_sum(np.maximum(_finite(part), 0)) for part in parts]
+    total = np.maximum(sum(sums), np.finfo(np.float32).tiny)
+    split = [some / total for some in sums[1:]]
+    return [np.asarray(1 - sum(split)), *split]
 
 
-def _local_mean(image: Image) -> Image:
-    """Mean over a square around each pixel, as far as it is in the image; up to a factor of the pixel."""
+def _local_sum(image: Image) -> Image:
+    """Sum over the 9x9 pixels around each pixel, as far as they are in the image."""
     for axis in (0, 1):
-        sums = np.cumsum(image, axis=axis, dtype=np.float64)
-        sums = np.concatenate([np.zeros_like(np.take(sums, [0], axis)), sums], axis)
-        at = np.arange(image.shape[axis])
-        first, last = np.maximum(at - _NEIGHBOURHOOD, 0), np.minimum(at + _NEIGHBOURHOOD + 1, len(at))
-        image = np.maximum(np.take(sums, last, axis) - np.take(sums, first, axis), 0)
+        padding = [(4, 4) if axis == other else (0, 0) for other in range(image.ndim)]
+        padded = sums = np.pad(image, padding)
+        for width in (1, 2, 4):  # sums of 2, 4, 8 pixels
+            sums = _cut(sums, axis, 0, -width) + _cut(sums, axis, width, None)
+        image = _cut(sums, axis, 0, image.shape[axis]) + _cut(padded, axis, 8, None)
     return image
+
+
+def _cut(image: Image, axis: int, first: int, last: int | None) -> Image:
+    return image[first:last] if axis == 0 else image[:, first:last]
 
 
 def _finite(image: Image) -> Image:

@@ -60,9 +60,10 @@ def places(file: ExrFile, view: str = "") -> dict[str, Place]:
     for number, part in enumerate(file.parts):
         for channel in part.channels:
             layer, _, component = channel.name.rpartition(".")
-            eye = part.text("view") or (eyes[0] if eyes else "")
-            if not part.text("view") and layer.rpartition(".")[2] in eyes:
+            eye = eyes[0] if eyes else ""
+            if layer.rpartition(".")[2] in eyes:
                 layer, _, eye = layer.rpartition(".")
+            eye = part.text("view") or eye
             own = part.name.removesuffix(f".{eye}") if file.multipart and len(file.parts) > 1 else ""
             if own and own != layer and not layer.startswith(f"{own}."):
                 layer = f"{own}.{layer}" if layer else own
@@ -131,14 +132,19 @@ class ExrFrames(FrameFiles):
         return channels
 
 
-def place(pixels: NDArray[Any], window: Window, frame: Window) -> NDArray[Any]:
-    """The pixels of one window in another one, 0 where they do not reach. ValueError if they have another size."""
+def place(
+    pixels: NDArray[Any], window: Window, frame: Window, ground: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """The pixels of one window in another one; where they do not reach, `ground` shows, or 0.
+
+    ValueError if they have another size than their window.
+    """
     width, height = window_size(window)
     if pixels.shape != (height, width):
         raise ValueError(f"channels that are not sampled in every pixel cannot be used: {pixels.shape}")
     if window == frame:
         return pixels
-    placed = np.zeros(window_size(frame)[::-1], pixels.dtype)
+    placed = np.zeros(window_size(frame)[::-1], pixels.dtype) if ground is None else ground.copy()
     left, top = max(window[0], frame[0]), max(window[1], frame[1])
     right, bottom = min(window[2], frame[2]) + 1, min(window[3], frame[3]) + 1
     if right > left and bottom > top:
@@ -286,8 +292,10 @@ class Rewriting:
         if sampled := [channel.name for channel in part.channels if channel.sampling != (1, 1)]:
             raise ValueError(f"part {part.name!r} cannot be written again: {sampled[0]} is not sampled in every pixel")
         for name, changed in changes.items():
-            dtype = pixels[name].dtype if name in pixels else np.dtype(np.float32)
-            pixels[name] = self.encoding.stored(place(changed, self.window, part.data_window), dtype)
+            old = pixels.get(name)
+            new = self.encoding.stored(changed, old.dtype if old is not None else None)
+            ground = self.encoding.stored(old, new.dtype) if old is not None else None
+            pixels[name] = place(new, self.window, part.data_window, ground)
         return encode(part.with_compression(self._compression(part)), pixels)
 
     def _compression(self, part: Part) -> str:

@@ -59,6 +59,7 @@ _ESSENTIAL = (
 )
 # A part may unpack to this much without question, and beyond it to as much as zip can make of what is stored.
 _UNPACKED_FREE, _UNPACKED_PER_BYTE = 1 << 30, 1100
+_LARGE_TILE = 1 << 22  # pixels; larger ones must fit the picture
 
 
 @dataclass(frozen=True)
@@ -344,8 +345,8 @@ def _chunk_count(part: Part) -> int:
         raise ValueError("channels: there is none")
     if part.kind in ("tiledimage", "deeptile"):
         across, down, mode = part.value("tiles", "<IIB")
-        if not (across and down):
-            raise ValueError(f"tiles: of {across} x {down} pixels")
+        if not 0 < across * down <= max(_LARGE_TILE, width * height):
+            raise ValueError(f"tiles: of {across} x {down} pixels in a picture of {width} x {height}")
         levels = _levels(width, height, mode)
         return sum(-(-w // across) * -(-h // down) for w, h in levels)
     number = part.value("compression", "<B")[0]
@@ -477,8 +478,9 @@ def blamed(path: Path, part: Part | None = None, chunk: int | None = None) -> It
 
 @contextmanager
 def _library() -> Iterator[None]:
-    """What the OpenEXR package raises, as ValueError: it has RuntimeError for everything, with its own prefix."""
+    """What the OpenEXR package raises, as ValueError. Of pixels that it could not decode it only says that they are not
+    there; the reason goes to stderr."""
     try:
         yield
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"the OpenEXR library says: {error}") from error
+    except (RuntimeError, TypeError, IndexError) as error:
+        raise ValueError(f"the OpenEXR library cannot do it: {error}") from error
