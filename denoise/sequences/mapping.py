@@ -263,7 +263,8 @@ def _read(source: str) -> dict[str, Any]:
         table = toml().loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SequenceError(f"{path}: {error}") from None
-    merged: dict[str, Any] = _read(table.pop("base")) if "base" in table else {"name": path.stem}
+    merged: dict[str, Any] = _read(table.pop("base")) if "base" in table else {}
+    merged["name"] = path.stem
     for key, value in table.items():
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
     return merged
