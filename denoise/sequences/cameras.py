@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .exr_file import Part, Window, window_size
-from .sequence import SequenceError
+from .sequence import SequenceError, check_camera
 
 Camera = dict[str, Any]  # an entry of `cameras` in sequence.json
 
@@ -40,10 +40,13 @@ def described(path: Path, numbers: Sequence[int], size: tuple[int, int]) -> dict
         if not isinstance(cameras, list) or len(cameras) != len(numbers):
             found = len(cameras) if isinstance(cameras, list) else "none"
             raise ValueError(f"cameras: expected one for each of {len(numbers)} frames, got {found}")
-        return {**meta, "cameras": [_with_projection(camera, size) for camera in cameras]}
+        cameras = [_with_projection(camera, size) for camera in cameras]
+        for number, camera in zip(numbers, cameras, strict=True):
+            check_camera(camera, f"camera of frame {number}")
+        return {**meta, "cameras": cameras}
     except KeyError as error:
         raise SequenceError(f"{path}: cameras: {error} is not there") from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SequenceError(f"{path}: {error}") from None
 
 
@@ -95,7 +98,10 @@ def cropped(camera: Camera, display: Window, frame: Window) -> Camera:
 def _with_projection(camera: Camera, size: tuple[int, int]) -> Camera:
     if "field_of_view" not in camera:
         return camera
-    x = 1 / tan(radians(camera["field_of_view"]) / 2)
+    angle = camera["field_of_view"]
+    if not 0 < angle < 180:
+        raise ValueError(f"field_of_view: expected degrees between 0 and 180, got {angle!r}")
+    x = 1 / tan(radians(angle) / 2)
     y = x * size[0] / size[1]
     clip = [[x, 0, 0, 0], [0, y, 0, 0], [0, 0, -1, -2 * _NEAR], [0, 0, -1, 0]]
     return {"view_to_clip": clip, **{key: value for key, value in camera.items() if key != "field_of_view"}}

@@ -365,6 +365,8 @@ def _levels(width: int, height: int, mode: int) -> list[tuple[int, int]]:
         return sizes
 
     kind, upwards = mode & 0xF, mode >> 4
+    if kind > 2 or upwards > 1:
+        raise ValueError(f"tiles: levels of kind {mode:#x} are not known")
     if kind == 0:
         return [(width, height)]
     across, down = halves(width, upwards), halves(height, upwards)
@@ -383,8 +385,10 @@ def decode(part: Part, chunks: list[bytes]) -> Pixels:
     write(stream, [Stored(essential, len(chunks), chunks)])
     stream.seek(0)
     with _library():
-        decoded = OpenEXR.File(stream, separate_channels=True).channels()
-        return {name: channel.pixels for name, channel in decoded.items()}
+        found = OpenEXR.File(stream, separate_channels=True).parts
+    if not found:  # it leaves out what it cannot decode
+        raise ValueError("its pixels are damaged")
+    return {name: channel.pixels for name, channel in found[0].channels.items()}
 
 
 def encode(part: Part, pixels: Pixels) -> Stored:
@@ -478,9 +482,8 @@ def blamed(path: Path, part: Part | None = None, chunk: int | None = None) -> It
 
 @contextmanager
 def _library() -> Iterator[None]:
-    """What the OpenEXR package raises, as ValueError. Of pixels that it could not decode it only says that they are not
-    there; the reason goes to stderr."""
+    """What the OpenEXR package raises, as ValueError; about damaged pixels it writes to stdout and stderr, too."""
     try:
         yield
-    except (RuntimeError, TypeError, IndexError) as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"the OpenEXR library cannot do it: {error}") from error

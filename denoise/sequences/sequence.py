@@ -213,12 +213,17 @@ def check_meta(meta: Mapping[str, Any]) -> None:
         count = f"{len(cameras)} entries" if isinstance(cameras, list) else repr(cameras)
         raise ValueError(f"cameras: expected a list of {last + 1}, one per frame, got {count}")
     for index, camera in enumerate(cameras):
-        for key, shape in (("world_to_view", (4, 4)), ("view_to_clip", (4, 4)), ("jitter", (2,))):
-            value = camera.get(key, [0, 0] if key == "jitter" else None) if isinstance(camera, dict) else None
-            if _number_shape(value) != shape:
-                wanted = "4 rows of 4 numbers" if len(shape) == 2 else "2 numbers"
-                raise ValueError(f"cameras[{index}].{key}: expected {wanted}, got {value!r}")
+        check_camera(camera, f"cameras[{index}]")
     _check_lights(meta, last + 1)
+
+
+def check_camera(camera: object, name: str) -> None:
+    """Raise ValueError, with the camera's name, unless it has matrices of the right size."""
+    for key, shape in (("world_to_view", (4, 4)), ("view_to_clip", (4, 4)), ("jitter", (2,))):
+        value = camera.get(key, [0, 0] if key == "jitter" else None) if isinstance(camera, dict) else None
+        if _number_shape(value) != shape:
+            wanted = "4 rows of 4 numbers" if len(shape) == 2 else "2 numbers"
+            raise ValueError(f"{name}.{key}: expected {wanted}, got {value!r}")
 
 
 def _check_lights(meta: Mapping[str, Any], count: int) -> None:
