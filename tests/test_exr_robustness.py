@@ -160,6 +160,13 @@ def test_hostile_headers(data: Callable[[], bytes], message: str) -> None:
         read()
 
 
+def test_hostile_display_window(tmp_path: Path) -> None:
+    shown = (np.array([0, 0], np.int32), np.array([2**30, 2**30], np.int32))
+    source = write_blender(tmp_path, range(1, 2), {}, displayWindow=shown)
+    with pytest.raises(sq.SequenceError, match=r"shot\.0001\.exr: displayWindow: "):
+        sq.open_sequence(source)
+
+
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=5)),
     lambda inner: st.one_of(

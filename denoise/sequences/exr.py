@@ -34,6 +34,7 @@ from .patterns import Pattern
 from .sequence import Arrays
 
 _HALF_MAX = 65504.0
+_LARGE_FRAME = 1 << 24  # pixels; larger ones must be filled to some part
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,21 @@ def views(file: ExrFile) -> list[str]:
 
 
 def frame_window(file: ExrFile, where: Iterable[Place]) -> Window:
-    """The pixels of a frame: the display window, and what channels have beyond it."""
+    """The pixels of a frame: the display window, and what channels have beyond it.
+
+    ValueError if the display window is so much larger than all that is there that it cannot be meant.
+    """
     parts = [file.parts[number] for number in {place.part for place in where}]
     windows = np.array([part.data_window for part in parts] + [file.parts[0].display_window])
     left, top = windows[:, :2].min(0).tolist()
     right, bottom = windows[:, 2:].max(0).tolist()
-    return left, top, right, bottom
+    frame = left, top, right, bottom
+    area, *stored = (
+        width * height for width, height in map(window_size, [frame, *(part.data_window for part in parts)])
+    )
+    if area > max(_LARGE_FRAME, 16 * max(stored, default=0)):
+        raise ValueError(f"displayWindow: {window_size(frame)} pixels, but there are data for {max(stored, default=0)}")
+    return frame
 
 
 class ExrFrames(FrameFiles):
@@ -128,13 +138,11 @@ class ExrFrames(FrameFiles):
             here = {name: where[name].channel.name for name in wanted if where[name].part == number}
             pixels = file.pixels(part, here.values())
             for name, channel in here.items():
-                channels[name] = place(pixels[channel], part.data_window, self.window)
+                channels[name] = fitted(pixels[channel], part.data_window, self.window)
         return channels
 
 
-def place(
-    pixels: NDArray[Any], window: Window, frame: Window, ground: NDArray[Any] | None = None
-) -> NDArray[Any]:
+def fitted(pixels: NDArray[Any], window: Window, frame: Window, ground: NDArray[Any] | None = None) -> NDArray[Any]:
     """The pixels of one window in another one; where they do not reach, `ground` shows, or 0.
 
     ValueError if they have another size than their window.
@@ -280,7 +288,7 @@ class Rewriting:
     def _channel(self, name: str) -> NDArray[np.float32]:
         at = self.places[name]
         pixels = self._decoded(at.part)[at.channel.name]
-        return place(pixels, self.file.parts[at.part].data_window, self.window).astype(np.float32)
+        return fitted(pixels, self.file.parts[at.part].data_window, self.window).astype(np.float32)
 
     def _decoded(self, number: int) -> Pixels:
         if number not in self._pixels:
@@ -295,7 +303,7 @@ class Rewriting:
             old = pixels.get(name)
             new = self.encoding.stored(changed, old.dtype if old is not None else None)
             ground = self.encoding.stored(old, new.dtype) if old is not None else None
-            pixels[name] = place(new, self.window, part.data_window, ground)
+            pixels[name] = fitted(new, self.window, part.data_window, ground)
         return encode(part.with_compression(self._compression(part)), pixels)
 
     def _compression(self, part: Part) -> str:

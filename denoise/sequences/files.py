@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sequence import Arrays
+
+_UNFINISHED = ".denoise.tmp"  # ending of files that are being written
 
 
 class FrameFiles(Mapping[int, Arrays], ABC):
@@ -90,7 +93,7 @@ class Results(ABC):
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes its place when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_machine()}.{os.getpid()}{_UNFINISHED}")
     try:
         with open(temporary, "wb") as file:
             yield file
@@ -100,11 +103,16 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def discard_leftovers(folder: Path) -> None:
-    """Remove what `atomic` left behind in processes that were killed."""
-    for path in folder.glob(".*.tmp"):
-        process = path.name.split(".")[-2]
-        if process.isdecimal() and not _runs(int(process)):
+    """Remove what `atomic` left behind in processes of this machine that were killed."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        machine, process = path.name.removesuffix(_UNFINISHED).split(".")[-2:]
+        if machine == _machine() and not _runs(int(process)):
             path.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """The name of this machine, without dots: others may write to the same folder."""
+    return platform.node().replace(".", "-")
 
 
 def _runs(process: int) -> bool:
