@@ -161,7 +161,7 @@ def test_hostile_headers(data: Callable[[], bytes], message: str) -> None:
 
 
 def test_hostile_display_window(tmp_path: Path) -> None:
-    shown = (np.array([0, 0], np.int32), np.array([2**30, 2**30], np.int32))
+    shown = (np.array([0, 0], np.int32), np.array([2**20, 2**20], np.int32))
     source = write_blender(tmp_path, range(1, 2), {}, displayWindow=shown)
     with pytest.raises(sq.SequenceError, match=r"shot\.0001\.exr: displayWindow: "):
         sq.open_sequence(source)
