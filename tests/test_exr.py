@@ -200,6 +200,8 @@ def test_layers(shot: Path, tmp_path: Path) -> None:
     assert run(source, out, "--layers") == 0
     passes = {f"ViewLayer.{BLENDER_5.get(name, name)}" for name in PASSES}
     assert changed(source, out) == passes | {"denoised.diffuse", "denoised.specular"}
+    assert run(out, tmp_path / "again.exr", "--layers") == 0  # in place of those that are there
+    assert renderer_files.read(tmp_path / "again.exr").keys() == renderer_files.read(out).keys()
     single = write_blender(tmp_path / "old", range(1, 2), OLD).with_name("shot.0001.exr")
     assert run(single, tmp_path / "single.exr", "--layers") == 0
     assert {"denoised.diffuse", "denoised.specular"} < changed(single, tmp_path / "single.exr")
@@ -211,9 +213,9 @@ def test_layers(shot: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "compression", "note"),
     [
-        ([], "zip", "is written with zip: dwaa would lose something again; --recompress keeps it"),
+        ([], "zip", "is written with zip in place of dwaa: dwaa loses something each time; --recompress keeps it"),
         (["--recompress"], "dwaa", ""),
-        (["--recompress", "piz"], "piz", "is written with piz: as asked"),
+        (["--recompress", "piz"], "piz", "is written with piz in place of dwaa: as asked"),
     ],
 )
 def test_lossy_compression_is_not_repeated_unasked(
@@ -226,6 +228,18 @@ def test_lossy_compression_is_not_repeated_unasked(
     assert note in capsys.readouterr().err
     if compression != "dwaa":
         assert changed(source.with_name("shot.0001.exr"), tmp_path / "out.exr") == {f"ViewLayer.{n}" for n in PASSES}
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_blender(tmp_path, range(1, 2)).with_name("shot.0001.exr")
+    assert run(source, tmp_path / "a.exr", "--map", "channels.color=None:RGB") == 0
+    assert "no channel is the picture: only light passes are denoised" in capsys.readouterr().err
+    assert "ViewLayer.Combined" not in changed(source, tmp_path / "a.exr")
+    assert run(source, tmp_path / "b.exr", "--map", "channels.color=Combined:RGB + Emission:RGB") == 2
+    assert "channels.color: expected three channels to write" in capsys.readouterr().err
+    products = ["--map", "channels.diff=Diffuse Direct:RGB * Diffuse Color:RGB", "--map", "channels.spec=None:RGB"]
+    assert run(source, tmp_path / "c.exr", "--map", "channels.color=None:RGB", *products) == 2
+    assert "neither the picture nor a light pass is a channel of it" in capsys.readouterr().err
 
 
 def test_pixel_type(shot: Path, tmp_path: Path) -> None:

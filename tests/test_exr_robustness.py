@@ -262,7 +262,9 @@ def test_full_disk(
     out.parent.mkdir()
     monkeypatch.setattr(files, "open", full_after(limit, out.with_name("o")), raising=False)
     assert run(shot, out) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"{out.parent}/" in message
+    assert "No space left on device" in message
     written = sorted(out.parent.glob("*.exr"))
     for path in written:
         assert path.read_bytes() == whole.with_name(path.name).read_bytes()

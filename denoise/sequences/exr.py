@@ -204,9 +204,10 @@ class ExrResults(Results):
 
     def write(self, index: int, signals: Arrays, arrays: Arrays) -> None:
         source = self.frames.path(index)
-        with ExrFile(source) as file, blamed(source):
-            signals = beauty.on_surfaces(arrays, signals, self.view_z_sky)
-            stored = Rewriting(file, self.frames, self.encoding).parts(arrays, signals)
+        with ExrFile(source) as file:
+            with blamed(source):
+                signals = beauty.on_surfaces(arrays, signals, self.view_z_sky)
+                stored = Rewriting(file, self.frames, self.encoding).parts(arrays, signals)
             with atomic(self.path(index)) as target:
                 write(target, stored, file.multipart)
 
@@ -228,37 +229,46 @@ class Rewriting:
     def parts(self, arrays: Arrays, signals: Arrays) -> list[Stored]:
         """All parts, with the picture and the light passes of these signals."""
         changed = self._light_passes(arrays, signals) | self._beauty(arrays, signals)
+        if not changed:
+            raise ValueError("neither the picture nor a light pass is a channel of it: give channels.color")
         by_part: dict[int, Pixels] = {}
         for name, pixels in changed.items():
             at = self.places[name]
             by_part.setdefault(at.part, {})[at.channel.name] = pixels
-        layers = layer_channels(signals) if self.encoding.layers else {}
+        layers = layer_channels(signals, self.mapping.view) if self.encoding.layers else {}
         if layers and not self.file.multipart:
             by_part.setdefault(0, {}).update(layers)
+        added = self._layer_parts(layers) if self.file.multipart else {}
         stored = [
             self._encoded(number, by_part[number]) if number in by_part else self.file.stored(part)
             for number, part in enumerate(self.file.parts)
+            if part.name not in added
         ]
-        return stored + (self._layer_parts(layers) if self.file.multipart else [])
+        return [*stored, *added.values()]
 
     def notes(self) -> list[str]:
         """What changes beside the pixels."""
         names = [name for array in ("color", "diff", "spec") for name in self._simple(array)]
-        notes = []
-        for number in sorted({self.places[name].part for name in names}):
-            part = self.file.parts[number]
-            who = f"part {part.name!r}" if part.name else "the file"
-            if (new := self._compression(part)) != part.compression:
-                why = f"{part.compression} would lose something again; --recompress keeps it"
-                notes.append(f"{who} is written with {new}: {why if not self.encoding.compression else 'as asked'}")
-            if part.kind == "tiledimage" and part.value("tiles", "<IIB")[2] & 0xF:
-                notes.append(f"{who} has smaller copies of the picture, which are not written")
+        parts = [self.file.parts[number] for number in sorted({self.places[name].part for name in names})]
+        notes = [] if self._simple("color") else ["no channel is the picture: only light passes are denoised"]
+        for old, new in dict.fromkeys((part.compression, self._compression(part)) for part in parts):
+            if old != new:
+                why = (
+                    "as asked"
+                    if self.encoding.compression
+                    else f"{old} loses something each time; --recompress keeps it"
+                )
+                notes.append(f"what is changed is written with {new} in place of {old}: {why}")
+        if any(part.kind == "tiledimage" and part.value("tiles", "<IIB")[2] & 0xF for part in parts):
+            notes.append("smaller copies of the picture (levels of tiles) are not written")
         return notes
 
     def _beauty(self, arrays: Arrays, signals: Arrays) -> Pixels:
         names = self._simple("color")
         if not names or "color" not in arrays:
             return {}
+        if len(names) != 3:
+            raise ValueError(f"channels.color: expected three channels to write, got {', '.join(names)}")
         coarse = any(self.places[name].channel.dtype == np.float16 for name in names)
         picture = beauty.picture(arrays, signals, 2**-9 if coarse else 2**-20)
         picture = encode_radiance(picture, self.mapping)
@@ -311,23 +321,27 @@ class Rewriting:
             return self.encoding.compression
         return "zip" if part.compression in LOSSY and not self.encoding.lossy else part.compression
 
-    def _layer_parts(self, layers: Pixels) -> list[Stored]:
-        """New parts, one for each layer, with the window of a frame and the display window of the file."""
-        first, stored = self.file.parts[0], []
+    def _layer_parts(self, layers: Pixels) -> dict[str, Stored]:
+        """New parts by their names, one for each layer, with the window of a frame and the display window of the file."""
+        first, stored = self.file.parts[0], {}
         for layer in dict.fromkeys(name.rpartition(".")[0] for name in layers):
             named = {"name": ("string", layer.encode()), "type": ("string", b"scanlineimage")}
+            if self.mapping.view:
+                named["view"] = "string", self.mapping.view.encode()
             part = new_part(self.window, first.display_window, self._compression(first), named)
             channels = {name: pixels for name, pixels in layers.items() if name.rpartition(".")[0] == layer}
-            stored.append(encode(part, {name: self.encoding.stored(pixels) for name, pixels in channels.items()}))
+            stored[layer] = encode(part, {name: self.encoding.stored(pixels) for name, pixels in channels.items()})
         return stored
 
 
-def layer_channels(signals: Mapping[str, NDArray[Any]]) -> Pixels:
-    """Denoised signals as channels "denoised.NAME.R", and of shadows of one channel "denoised.NAME.Y"."""
+def layer_channels(signals: Mapping[str, NDArray[Any]], view: str = "") -> Pixels:
+    """Denoised signals as channels "denoised.NAME.R", of shadows of one channel "denoised.NAME.Y"; with the eye, if it is
+    given, in the last place but one."""
+    eye = f".{view}" if view else ""
     names = {"diff": "diffuse", "spec": "specular"}
     channels: Pixels = {}
     for name, signal in signals.items():
         signal = signal.astype(np.float32)
         components = {"Y": signal} if signal.ndim == 2 else dict(zip("RGB", np.moveaxis(signal, -1, 0), strict=True))
-        channels |= {f"denoised.{names.get(name, name)}.{letter}": pixels for letter, pixels in components.items()}
+        channels |= {f"denoised.{names.get(name, name)}{eye}.{letter}": pixels for letter, pixels in components.items()}
     return channels

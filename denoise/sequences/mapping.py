@@ -198,10 +198,13 @@ class FileMapping:
 
     def picture(self, names: Iterable[str]) -> str:
         """The picture of the file that is meant. ValueError if it has none of that name."""
-        names = list(names)
-        beauty = self.channels.get("color", "")
-        atoms = [atom for term in parse_expression(beauty)[0] for atom in term.factors] if beauty else []
-        pictures = [picture for atom in atoms for picture in atom.pictures(names)]
+        names, pictures = list(names), []
+        for text in (self.channels.get("color", ""), *self.channels.values()):
+            if text and not pictures:  # what has no colour may yet be told by its guides
+                atoms = (
+                    atom for alternative in parse_expression(text) for term in alternative for atom in term.factors
+                )
+                pictures = [picture for atom in atoms for picture in atom.pictures(names)]
         if self.layer and self.layer not in pictures:
             raise ValueError(f"layer: the file has {', '.join(filter(None, pictures)) or 'none'}, not {self.layer!r}")
         return self.layer or next(iter(pictures), "")
