@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import OpenEXR
 import pytest
 import renderer_files
 import tiny_sequence
@@ -18,8 +19,6 @@ from denoise import cli
 from denoise import sequences as sq
 from denoise.sequences import exr_file
 from denoise.sequences.exr_file import COMPRESSIONS, LOSSY, ExrFile
-
-OpenEXR = pytest.importorskip("OpenEXR")
 
 PASSES = ("Combined", "DiffDir", "DiffInd", "GlossDir", "GlossInd")  # that change
 OLD: dict[str, str] = {}  # Blender before 5 has the short names
@@ -362,6 +361,16 @@ def test_second_run_skips_and_an_interrupted_one_goes_on(shot: Path, tmp_path: P
         assert out.with_name(f"a.{number:04d}.exr").read_bytes() == whole.with_name(f"a.{number:04d}.exr").read_bytes()
     assert run(shot, out, "--map", "motion.y=down") == 0
     assert "4 frames written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_many_hands_do_the_same(workers: int, shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(shot, tmp_path / "one.####.exr") == 0
+    monkeypatch.setattr("denoise.sequences.run._workers", lambda: workers)
+    assert run(shot, tmp_path / "many.####.exr") == 0
+    for number in range(1, 5):
+        one, many = (tmp_path / f"{name}.{number:04d}.exr" for name in ("one", "many"))
+        assert one.read_bytes() == many.read_bytes()
 
 
 def test_frames_steps_and_skipping(shot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

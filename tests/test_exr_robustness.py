@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import OpenEXR
 import pytest
 import renderer_files
 from hypothesis import HealthCheck, given, settings
@@ -29,8 +30,6 @@ from denoise import sequences as sq
 from denoise.sequences import cameras, files, mapping
 from denoise.sequences.exr import places
 from denoise.sequences.exr_file import COMPRESSIONS, ExrFile
-
-OpenEXR = pytest.importorskip("OpenEXR")
 
 quick = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

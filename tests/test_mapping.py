@@ -19,9 +19,6 @@ from denoise.sequences import cameras, mapping
 from denoise.sequences.convert import SKY, View, convert, encode_radiance, native_cameras
 from denoise.sequences.patterns import Pattern
 
-OpenEXR = pytest.importorskip("OpenEXR")
-
-
 # Names of files
 
 

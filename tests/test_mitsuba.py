@@ -13,7 +13,6 @@ import renderer_files
 from denoise import cli, metrics
 from denoise import sequences as sq
 
-pytest.importorskip("OpenEXR")
 mi = pytest.importorskip("mitsuba")
 
 pytestmark = pytest.mark.mitsuba

@@ -198,7 +198,8 @@ class FileMapping:
 
     def picture(self, names: Iterable[str]) -> str:
         """The picture of the file that is meant. ValueError if it has none of that name."""
-        names, pictures = list(names), []
+        names = list(names)
+        pictures: list[str] = []
         for text in (self.channels.get("color", ""), *self.channels.values()):
             if text and not pictures:  # what has no colour may yet be told by its guides
                 atoms = (

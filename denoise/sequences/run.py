@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising a whole sequence: reads ahead, writes behind, and goes on where it was. A thread each reads and writes, so
-that three frames are in memory: one being read, one being denoised, one being written.
+"""Denoising a whole sequence: reads ahead, writes behind, and goes on where it was.
+
+Beside the denoisers, some threads read and some write (one each up to 7 cores): each has one frame in memory.
 
 Every result has a key: a digest of what it was made of, which is the settings, the denoisers, the device, and the
 content of every frame from the start of the history to it. A journal, run.json, lists the keys of the frames that are
@@ -21,6 +22,7 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from statistics import median
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -64,6 +66,7 @@ class Seconds:
     reading: float = 0
     writing: float = 0
     waiting: float = 0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def __str__(self) -> str:
         return (
@@ -77,7 +80,8 @@ class Seconds:
         try:
             yield
         finally:
-            setattr(self, what, getattr(self, what) + perf_counter() - began)
+            with self._lock:
+                setattr(self, what, getattr(self, what) + perf_counter() - began)
 
 
 @dataclass(frozen=True)
@@ -203,13 +207,14 @@ def _denoise(
         except OSError as error:
             raise SequenceError(f"{results.path(index)}: {error.strerror or error}") from error
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        coming: deque[Future[Arrays]] = deque(reader.submit(load, index) for index in steps[:1])
-        going: Future[None] | None = None
+    ahead = _workers()
+    with ThreadPoolExecutor(ahead) as reader, ThreadPoolExecutor(ahead) as writer:
+        coming = deque(reader.submit(load, index) for index in steps[:ahead])
+        going: deque[Future[None]] = deque()
         for count, index in enumerate(steps, 1):
             with seconds.spent("waiting" if count > 1 else "starting"):
                 arrays = coming.popleft().result()
-            coming.extend(reader.submit(load, following) for following in steps[count : count + 1])
+            coming.extend(reader.submit(load, later) for later in steps[count - 1 + ahead : count + ahead])
             inputs = frame_inputs(arrays, sequence.meta, index)
             if index in sequence.cuts:
                 inputs["reset"] = True
@@ -218,15 +223,20 @@ def _denoise(
                     signals, milliseconds = denoise_frame(denoiser, inputs)
             except (TypeError, ValueError) as error:
                 raise SequenceError(f"{files.path(index)}: {error}") from error
-            if going:
+            if len(going) == ahead:
                 with seconds.spent("waiting"):
-                    going.result()
+                    going.popleft().result()
             if index in todo:
                 sheet = denoiser.overlay() if journal.overlay else None
-                going = writer.submit(save, index, signals, arrays, sheet, milliseconds)
+                going.append(writer.submit(save, index, signals, arrays, sheet, milliseconds))
             progress(count, len(steps))
-        if going:
-            going.result()
+        for write in going:
+            write.result()
+
+
+def _workers() -> int:
+    """How many threads read, and how many write: the denoisers need most of the cores."""
+    return min(max(len(os.sched_getaffinity(0)) // 4, 1), 8)
 
 
 def open_outputs(folder: str | os.PathLike[str]) -> NpzFrames:
@@ -404,6 +414,7 @@ class _Journal:
         self.results = results
         self.made_with = made_with
         self.overlay = overlay
+        self._lock = Lock()
         self._frames: dict[str, dict[str, Any]] = {}
         try:
             old = json.loads(results.journal.read_text())
@@ -426,8 +437,9 @@ class _Journal:
         self._write()
 
     def record(self, index: int, key: str, milliseconds: float) -> None:
-        self._frames[str(index)] = {"ms": round(milliseconds, 3), "key": key, "overlay": self.overlay}
-        self._write()
+        with self._lock:
+            self._frames[str(index)] = {"ms": round(milliseconds, 3), "key": key, "overlay": self.overlay}
+            self._write()
 
     @property
     def ms_per_frame(self) -> float:
