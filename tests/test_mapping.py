@@ -80,7 +80,7 @@ def test_expressions(text: str, picture: str, expected: mapping.Found) -> None:
 
 
 def test_expressions_are_evaluated() -> None:
-    found = mapping.find_expression(mapping.parse_expression(":RGB * :R,G,B + :RGB"), "RGB", "")
+    found = mapping.find_expression(mapping.parse_expression(":RGB * :R,G,B + :RGB * :R"), "RGB", "")
     pixels = {name: np.full((2, 3), value, np.float16) for name, value in zip("RGB", (1, 2, 3), strict=True)}
     value = mapping.evaluate(found, pixels)
     assert (value.dtype, value.shape, value[1, 2].tolist()) == (np.float32, (2, 3, 3), [2, 6, 12])
@@ -116,6 +116,7 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
         ("motion.scale=big", "motion.scale: expected a number, got 'big'"),
         ("motion.scale=nan", "motion.scale: expected a finite number"),
         ("channels.diff=R,G,B", "channels.diff: expected channels as LAYER:COMPONENTS, got 'R,G,B'"),
+        ("channels.diff=a:RGB + b:XY", "channels.diff: expected as many components everywhere in a sum"),
         ("channels.diff=(:RGB", r"channels.diff: .* is no regular expression"),
         ("channels.dif=:RGB", r"channels.dif: no such array .did you mean 'diff'"),
         ("layr=x", r"layr: no such key .did you mean 'layer'"),

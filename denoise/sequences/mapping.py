@@ -29,8 +29,9 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib import import_module
+from operator import mul
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -140,11 +141,16 @@ Found = list[list[list[str]]]  # of an expression in a file: terms, their factor
 
 
 def parse_expression(text: str) -> list[list[Term]]:
-    """Alternatives, each a sum of terms. ValueError if something in it is no "LAYER:COMPONENTS"."""
-    return [
+    """Alternatives, each a sum of terms. ValueError if something in it is no "LAYER:COMPONENTS", or if the numbers of
+    components in a sum differ and are not 1."""
+    parsed = [
         [Term(tuple(Atom(atom.strip()) for atom in term.split(" * "))) for term in alternative.split(" + ")]
         for alternative in " ".join(text.split()).split(" | ")
     ]
+    for terms in parsed:
+        if len({len(atom.components) for term in terms for atom in term.factors} - {1}) > 1:
+            raise ValueError(f"expected as many components everywhere in a sum, got {text!r}")
+    return parsed
 
 
 def find_expression(expression: list[list[Term]], names: Iterable[str], picture: str) -> Found:
@@ -158,14 +164,14 @@ def find_expression(expression: list[list[Term]], names: Iterable[str], picture:
 
 def evaluate(found: Found, channels: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The value of an expression: float32 (H, W), or (H, W, C) of several components."""
-    total: Any = 0
-    for term in found:
-        product: Any = 1
-        for names in term:
-            arrays = [channels[name].astype(np.float32) for name in names]
-            product = product * (np.stack(arrays, -1) if len(arrays) > 1 else arrays[0])
-        total = total + product
-    return np.asarray(total, np.float32)
+
+    def plane(names: list[str], component: int) -> NDArray[np.float32]:
+        return channels[names[component] if len(names) > 1 else names[0]].astype(np.float32, copy=False)
+
+    planes = []
+    for component in range(max(len(names) for term in found for names in term)):
+        planes.append(sum(reduce(mul, (plane(names, component) for names in term)) for term in found))
+    return np.asarray(np.stack(planes, -1) if len(planes) > 1 else planes[0], np.float32)
 
 
 @dataclass(frozen=True)
