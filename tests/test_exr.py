@@ -466,5 +466,7 @@ def test_inspect_counts_what_is_no_number(tmp_path: Path, capsys: pytest.Capture
     assert "  R  float  1 .. 1  1 nan  2 inf" in lines
     assert "  who.knows  half  no number  20 nan" in lines
     assert any(line.startswith("missing diff: nothing to denoise") for line in lines)
-    assert run(path, tmp_path / "out.exr") == 2
-    assert "no preset fits: choose one with --preset" in capsys.readouterr().err
+    plain = renderer_files.write(tmp_path / "plain.exr", dict.fromkeys("RGBA", np.ones((4, 5), np.float32)))
+    for file in (path, plain):
+        assert run(file, tmp_path / "out.exr") == 2
+        assert "no preset fits: choose one with --preset" in capsys.readouterr().err

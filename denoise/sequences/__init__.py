@@ -3,7 +3,7 @@
 
 from .exr import Encoding
 from .files import FrameFiles, Results, write_json
-from .inspect import inspect, report
+from .inspection import inspect, report
 from .npz import NpzFrames, write_arrays, write_sequence
 from .opening import open_results, open_sequence
 from .run import Run, choose, create, denoise_frame, denoise_sequence, fitting, open_outputs, parse_settings

@@ -29,7 +29,9 @@ from .exr_file import (
     write,
 )
 from .files import FrameFiles, Results, atomic
-from .mapping import FileMapping, Found, evaluate
+from .mapping import FileMapping, Found, evaluate, names_in
+from .mapping import guess as guess_preset
+from .mapping import load as load_mapping
 from .patterns import Pattern
 from .sequence import Arrays
 
@@ -78,6 +80,14 @@ def views(file: ExrFile) -> list[str]:
     names = [name for part in file.parts for name in part.texts("multiView")]
     names += [part.text("view") for part in file.parts]
     return [*dict.fromkeys(filter(None, names))]
+
+
+def choose_mapping(file: ExrFile, preset: str | None, overrides: Iterable[str]) -> tuple[FileMapping, bool]:
+    """The mapping for a file, and whether it was guessed; the native one where none fits."""
+    overrides = list(overrides)
+    view = next((text.partition("=")[2] for text in overrides if text.startswith("view=")), "")
+    found = None if preset else guess_preset(places(file, view), file.parts[0].texts_by_name())
+    return load_mapping(preset or found or "native", overrides), found is not None
 
 
 def frame_window(file: ExrFile, where: Iterable[Place]) -> Window:
@@ -131,7 +141,7 @@ class ExrFrames(FrameFiles):
         self, file: ExrFile, where: Mapping[str, Place], found: Mapping[str, Found]
     ) -> dict[str, NDArray[Any]]:
         """The pixels of all channels that expressions need, each of the size of a frame."""
-        wanted = {name for expression in found.values() for term in expression for names in term for name in names}
+        wanted = set().union(*map(names_in, found.values()))
         channels: dict[str, NDArray[Any]] = {}
         for number in sorted({where[name].part for name in wanted}):
             part = file.parts[number]

@@ -162,6 +162,11 @@ def find_expression(expression: list[list[Term]], names: Iterable[str], picture:
     return []
 
 
+def names_in(found: Found) -> set[str]:
+    """The channels of an expression."""
+    return {name for term in found for names in term for name in names}
+
+
 def evaluate(found: Found, channels: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The value of an expression: float32 (H, W), or (H, W, C) of several components."""
 

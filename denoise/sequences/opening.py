@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from . import cameras, mapping
+from . import cameras
 from .convert import SKY, ConvertedFrames, native_cameras
-from .exr import Encoding, ExrFrames, ExrResults, frame_window, places
+from .exr import Encoding, ExrFrames, ExrResults, choose_mapping, frame_window, places
 from .exr_file import ExrFile, blamed, window_size
 from .files import FrameFiles, Results
-from .inspect import choose_mapping
+from .mapping import load, names_in
 from .npz import NpzResults, open_folder
 from .patterns import Pattern
 from .pictures import ENDINGS, PictureResults
@@ -30,8 +30,8 @@ def open_sequence(
     """A sequence; its frames are read when they are asked for.
 
     source     a folder of the native format, EXR files "shot.####.exr" or "shot.%04d.exr", or one EXR file
-    preset     the mapping: a name of `mapping.PRESETS`, or the path of a TOML file; default the one that fits the first
-               file. Folders are native unless something else is said
+    preset     the mapping: one of the names `mapping.PRESETS`, or the path of a TOML file; default the one that fits the
+               first file. Folders are native unless something else is said
     overrides  KEY=VALUE over it
     camera     of EXR files: JSON, TOML or USD with the cameras (see `cameras.described`), over what the files say
 
@@ -43,7 +43,7 @@ def open_sequence(
     native = open_folder(source)
     if preset in (None, "native") and not overrides:
         return native
-    chosen = mapping.load(preset or "native", overrides)
+    chosen = load(preset or "native", overrides)
     meta = native_cameras(native.meta, chosen)
     assert isinstance(native.frames, FrameFiles)
     return Sequence(meta, ConvertedFrames(native.frames, chosen, meta))
@@ -82,8 +82,8 @@ def _open_exr(
         chosen, guessed = choose_mapping(file, preset, overrides)
         where = places(file, chosen.view)
         found = chosen.find(where)
-        used = [where[name] for expression in found.values() for term in expression for names in term for name in names]
-        if not used:
+        used = [where[name] for expression in found.values() for name in names_in(expression)]
+        if not used or not (preset or guessed or overrides):
             raise ValueError(
                 f"no preset fits: choose one with --preset, or name channels with --map; there are {', '.join(where)}"
                 if preset is None

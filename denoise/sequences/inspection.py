@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from denoise.frame import INPUTS as FRAME_INPUTS
 
-from . import mapping
-from .exr import frame_window, places, views
+from .exr import choose_mapping, frame_window, places, views
 from .exr_file import TYPE_NAMES, ExrFile, Part, blamed, window_size
-from .mapping import FileMapping
+from .mapping import names_in
 from .sequence import INPUTS
 
 _ARRAYS_OF_SIGNALS = {"diffuse": "diff", "specular": "spec"}
@@ -32,11 +31,11 @@ def inspect(path: str | os.PathLike[str], preset: str | None = None, overrides: 
         chosen, guessed = choose_mapping(file, preset, overrides)
         where = places(file, chosen.view)
         found = chosen.find(where)
-        used = {name: place for name, place in where.items() if name in _channels_of(found)}
-        width, height = window_size(frame_window(file, used.values()))
+        inputs = {array: sorted(names_in(expression)) for array, expression in found.items()}
+        width, height = window_size(frame_window(file, [where[name] for names in inputs.values() for name in names]))
         becomes: dict[tuple[int, str], list[str]] = {}
-        for array, expression in found.items():
-            for name in _channels_of({array: expression}):
+        for array, names in inputs.items():
+            for name in names:
                 becomes.setdefault((where[name].part, where[name].channel.name), []).append(array)
         return {
             "file": str(file.path),
@@ -49,17 +48,9 @@ def inspect(path: str | os.PathLike[str], preset: str | None = None, overrides: 
             "height": height,
             "conventions": dict(chosen.conventions),
             "parts": [_described(file, number, part, becomes) for number, part in enumerate(file.parts)],
-            "inputs": {array: sorted(_channels_of({array: expression})) for array, expression in found.items()},
+            "inputs": inputs,
             "missing": missing({*found} | ({"roughness"} if chosen["roughness.value"] is not None else set())),
         }
-
-
-def choose_mapping(file: ExrFile, preset: str | None, overrides: Iterable[str]) -> tuple[FileMapping, bool]:
-    """The mapping for a file, and whether it was guessed; the native one where none fits."""
-    overrides = list(overrides)
-    view = next((text.partition("=")[2] for text in overrides if text.startswith("view=")), "")
-    guess = None if preset else mapping.guess(places(file, view), file.parts[0].texts_by_name())
-    return mapping.load(preset or guess or "native", overrides), guess is not None
 
 
 def missing(arrays: Iterable[str]) -> dict[str, str]:
@@ -135,7 +126,3 @@ def _range(pixels: NDArray[Any]) -> dict[str, Any]:
         "nan": int(np.isnan(pixels).sum()),
         "inf": int(pixels.size - finite.sum() - np.isnan(pixels).sum()),
     }
-
-
-def _channels_of(found: dict[str, mapping.Found]) -> set[str]:
-    return {name for expression in found.values() for term in expression for names in term for name in names}
