@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import OpenEXR
 import pytest
 import renderer_files
 import tiny_sequence
@@ -484,20 +485,20 @@ def test_camera_of_the_header(ndc: str, tmp_path: Path) -> None:
         "raster": np.array([[0.5, 0, 0, 0.5], [0, -0.5, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 1]]),
     }[ndc]
     matrices = {"worldToCamera": view.T, "worldToNDC": (range_of @ clip @ view).T}
-    path = write_header(
-        tmp_path / "a.exr", **{name: matrix.astype(np.float32, "C") for name, matrix in matrices.items()}
-    )
+    stored: dict[str, Any] = {name: matrix.astype(np.float32, "C") for name, matrix in matrices.items()}
+    path = write_header(tmp_path / "a.exr", framesPerSecond=OpenEXR.Rational(24000, 1001), **stored)
     sequence = sq.open_sequence(path)
     found = sequence.meta["cameras"][0]
     np.testing.assert_allclose(found["world_to_view"], view, atol=1e-5)
     np.testing.assert_allclose(np.delete(found["view_to_clip"], 2, 0), np.delete(clip, 2, 0), atol=1e-5)
     assert not any("camera" in note for note in sequence.notes)
+    assert sequence.meta["fps"] == pytest.approx(23.976, abs=1e-3)
 
 
 def test_cameras_from_files(tmp_path: Path) -> None:
     entries = tiny_sequence.meta()["cameras"]
     path = tmp_path / "c.json"
-    sq.write_json(path, {"cameras": {"7": entries[1], "9": entries[2]}, "sun": tiny_sequence.SUN})
+    sq.write_json(path, {"cameras": {"7": entries[1], "9": entries[2]}, "sun": tiny_sequence.SUN, "width": 7})
     assert cameras.described(path, [7, 9], (32, 18)) == {"cameras": entries[1:3], "sun": tiny_sequence.SUN}
     with pytest.raises(sq.SequenceError, match=r"c\.json: cameras: '8' is not there"):
         cameras.described(path, [7, 8], (32, 18))

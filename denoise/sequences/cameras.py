@@ -18,10 +18,11 @@ from .sequence import SequenceError, check_camera
 Camera = dict[str, Any]  # an entry of `cameras` in sequence.json
 
 _NEAR = 0.1
+_OTHERS = ("fps", "sun", "lights", "lighting_changes", "exposure")
 
 
 def described(path: Path, numbers: Sequence[int], size: tuple[int, int]) -> dict[str, Any]:
-    """Entries of sequence.json from a file: `cameras`, one for each of the frames, and what else a JSON or TOML file has.
+    """Entries of sequence.json from a file: `cameras`, one for each of the frames, and of JSON and TOML those of _OTHERS.
 
     path     JSON or TOML: `cameras` as in sequence.json, a list, or a table by frame numbers, or `camera` for all frames;
              instead of view_to_clip, one may have field_of_view, the horizontal angle in degrees.
@@ -43,7 +44,7 @@ def described(path: Path, numbers: Sequence[int], size: tuple[int, int]) -> dict
         cameras = [_with_projection(camera, size) for camera in cameras]
         for number, camera in zip(numbers, cameras, strict=True):
             check_camera(camera, f"camera of frame {number}")
-        return {**meta, "cameras": cameras}
+        return {"cameras": cameras, **{key: value for key, value in meta.items() if key in _OTHERS}}
     except KeyError as error:
         raise SequenceError(f"{path}: cameras: {error} is not there") from None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:

@@ -142,6 +142,13 @@ class Part:
         width, height = self.size
         return sum(width * height * channel.dtype.itemsize for channel in self.channels)
 
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second, None if it is not said."""
+        kind, data = self.attributes.get("framesPerSecond", ("", b""))
+        above, below = struct.unpack("<iI", data) if kind == "rational" and len(data) == 8 else (0, 0)
+        return above / below if above > 0 and below else None
+
     def with_compression(self, name: str) -> Part:
         """The same, to be encoded in another way."""
         number = next(number for number, (known, _) in COMPRESSIONS.items() if known == name)

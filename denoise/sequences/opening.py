@@ -90,11 +90,12 @@ def _open_exr(
                 else f"preset {preset} finds none of its channels; there are {', '.join(where)}"
             )
         window, display = frame_window(file, used), file.parts[0].display_window
+        fps = file.parts[0].frame_rate
     how = "guessed from the file" if guessed else "as asked"
     meta: dict[str, Any] = {"name": pattern.stem, "num_frames": len(numbers), "view_z_sky": SKY}
     notes = [f"preset {chosen.name}, {how}: {', '.join(found)}; proven {chosen.proven}"]
     meta["width"], meta["height"] = window_size(window)
-    meta["frame_numbers"] = numbers
+    meta |= {"frame_numbers": numbers, "fps": fps} if fps else {"frame_numbers": numbers}
     meta["cuts"] = [i for i, number in enumerate(numbers) if i and numbers[i - 1] != number - 1]
     meta |= _cameras(pattern, numbers, camera, window_size(display))
     if meta["cuts"]:
@@ -111,10 +112,15 @@ def _cameras(
 ) -> dict[str, Any]:
     if camera is not None:
         return cameras.described(Path(camera), numbers, size)
-    found = []
+    found: list[cameras.Camera] = []
     for number in numbers:
-        with ExrFile(pattern.path(number)) as file:
-            entry = cameras.from_header(file.parts[0])
+        try:
+            with ExrFile(pattern.path(number)) as file:
+                entry = cameras.from_header(file.parts[0])
+        except SequenceError:
+            if not found:
+                raise
+            entry = found[-1]  # the frame will be refused when its turn comes, after those before it
         if entry is None:
             break
         found.append(entry)
