@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import OpenEXR
 import pytest
 import renderer_files
 import tiny_sequence
@@ -16,8 +16,9 @@ from renderer_files import channels
 
 from denoise import cli
 from denoise import sequences as sq
-from denoise.sequences import cameras, mapping
+from denoise.sequences import cameras, exr_file, mapping
 from denoise.sequences.convert import SKY, View, convert, encode_radiance, native_cameras
+from denoise.sequences.exr_file import ExrFile
 from denoise.sequences.patterns import Pattern
 
 # Names of files
@@ -486,13 +487,22 @@ def test_camera_of_the_header(ndc: str, tmp_path: Path) -> None:
     }[ndc]
     matrices = {"worldToCamera": view.T, "worldToNDC": (range_of @ clip @ view).T}
     stored: dict[str, Any] = {name: matrix.astype(np.float32, "C") for name, matrix in matrices.items()}
-    path = write_header(tmp_path / "a.exr", framesPerSecond=OpenEXR.Rational(24000, 1001), **stored)
+    path = write_header(tmp_path / "a.exr", **stored)
     sequence = sq.open_sequence(path)
     found = sequence.meta["cameras"][0]
     np.testing.assert_allclose(found["world_to_view"], view, atol=1e-5)
     np.testing.assert_allclose(np.delete(found["view_to_clip"], 2, 0), np.delete(clip, 2, 0), atol=1e-5)
     assert not any("camera" in note for note in sequence.notes)
-    assert sequence.meta["fps"] == pytest.approx(23.976, abs=1e-3)
+
+
+def test_frame_rate_of_the_header(tmp_path: Path) -> None:
+    with ExrFile(write_header(tmp_path / "a.exr")) as file:
+        stored = file.stored(file.parts[0])
+        rate = {"framesPerSecond": ("rational", struct.pack("<iI", 24000, 1001))}
+        with open(tmp_path / "b.exr", "wb") as target:
+            exr_file.write(target, [exr_file.Stored(stored.attributes | rate, stored.count, stored.chunks)])
+    assert "fps" not in sq.open_sequence(tmp_path / "a.exr").meta
+    assert sq.open_sequence(tmp_path / "b.exr").meta["fps"] == pytest.approx(23.976, abs=1e-3)
 
 
 def test_cameras_from_files(tmp_path: Path) -> None:
