@@ -17,7 +17,7 @@ from renderer_files import BLENDER_5, blender, channels, write_blender
 
 from denoise import cli
 from denoise import sequences as sq
-from denoise.sequences import exr_file
+from denoise.sequences import beauty, exr_file
 from denoise.sequences.exr_file import COMPRESSIONS, LOSSY, ExrFile
 
 PASSES = ("Combined", "DiffDir", "DiffInd", "GlossDir", "GlossInd")  # that change
@@ -204,6 +204,51 @@ def test_layers(shot: Path, tmp_path: Path) -> None:
     single = write_blender(tmp_path / "old", range(1, 2), OLD).with_name("shot.0001.exr")
     assert run(single, tmp_path / "single.exr", "--layers") == 0
     assert {"denoised.diffuse", "denoised.specular"} < changed(single, tmp_path / "single.exr")
+
+
+# The picture and its passes
+
+
+def test_a_bright_sample_leaves_no_rounding_behind() -> None:
+    """Half floats of 3000 are 2 apart: what is left of the picture without the noisy light is not light."""
+    shape = (6, 5, 3)
+    diff = np.full(shape, 0.1, np.float32)
+    diff[2, 3] = 7777
+    emission = np.zeros(shape, np.float32)
+    emission[2, 3] = emission[4, 4] = 0.25
+    arrays = {"diff": diff, "albedo": np.full(shape, 0.4, np.float32), "view_z": np.ones(shape[:2], np.float32)}
+    arrays["color"] = (diff * arrays["albedo"] + emission).astype(np.float16)
+    denoised = {"diff": np.full(shape, 0.5, np.float32)}
+    known = beauty.picture({**arrays, "rest": emission}, denoised, 2**-9)
+    np.testing.assert_allclose(known, 0.2 + emission, atol=1e-6)
+    guessed = beauty.picture(arrays, denoised, 2**-9)
+    np.testing.assert_allclose(guessed[2, 3], 0.2, atol=1e-6)  # too little to be told from rounding
+    np.testing.assert_allclose(guessed[4, 4], 0.45, atol=1e-3)
+
+
+def test_shares_of_passes() -> None:
+    random = np.random.default_rng(0)
+    parts = [random.exponential(scale, (40, 50, 3)).astype(np.float32) for scale in (3, 1)]
+    parts[0][:, 30:] = parts[1][:, 40:] = 0  # only indirect light, then none
+    parts[1][20, 5] = np.nan
+    found = beauty.shares(parts)
+    assert (sum(found) == 1).all()
+    np.testing.assert_allclose(found[0][10:-10, 10:20].mean(), 0.75, atol=0.02)
+    assert found[0][10:-10, 10:20].std() < 0.1
+    np.testing.assert_array_equal(found[1][:, 34:40], 1)
+    np.testing.assert_array_equal(found[0][:, 46:], 1)
+    # 9x9 pixels and nothing else.
+    whole = [np.pad(part[2:11, 3:12], ((4, 4), (4, 4), (0, 0))) for part in parts]
+    np.testing.assert_allclose(beauty.shares(whole)[1][8, 8], whole[1].sum((0, 1)) / sum(whole).sum((0, 1)), 1e-5)
+
+
+def test_edges_keep_the_light_that_guides_do_not_show() -> None:
+    """Where the guides say sky, there is nothing to denoise by: half a surface must not turn black."""
+    noisy = np.full((3, 4, 3), 0.5, np.float32)
+    view_z = np.full((3, 4), 1e7, np.float32)
+    view_z[:, 2:] = 5
+    signals = beauty.on_surfaces({"diff": noisy, "view_z": view_z}, {"diff": np.zeros_like(noisy)}, 1e7)
+    np.testing.assert_array_equal(signals["diff"][..., 0], [[0.5, 0.5, 0, 0]] * 3)
 
 
 # How it is stored
