@@ -475,17 +475,19 @@ def write_header(path: Path, **attributes: Any) -> Path:
     return renderer_files.write(path, native(0), **attributes)
 
 
-@pytest.mark.parametrize("ndc", ["signed", "pbrt", "raster"])
+@pytest.mark.parametrize("ndc", ["signed", "scaled", "pbrt", "raster"])
 def test_camera_of_the_header(ndc: str, tmp_path: Path) -> None:
     """worldToCamera and worldToNDC, for row vectors; NDC of -1..1, of 0..1 by -1..0, and of 0..1 from the top."""
     camera = turned()["cameras"][2]
     view, clip = (np.array(camera[name]) for name in ("world_to_view", "view_to_clip"))
     range_of = {
         "signed": np.eye(4),
+        "scaled": np.eye(4),
         "pbrt": np.array([[0.5, 0, 0, 0.5], [0, 0.5, 0, -0.5], [0, 0, 1, 0], [0, 0, 0, 1]]),
         "raster": np.array([[0.5, 0, 0, 0.5], [0, -0.5, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 1]]),
     }[ndc]
-    matrices = {"worldToCamera": view.T, "worldToNDC": (range_of @ clip @ view).T}
+    scale = np.diag([2, 2, 2, 1] if ndc == "scaled" else [1, 1, 1, 1])  # as PBRT's Scale does
+    matrices = {"worldToCamera": (scale @ view).T, "worldToNDC": (range_of @ clip @ view).T}
     stored: dict[str, Any] = {name: matrix.astype(np.float32, "C") for name, matrix in matrices.items()}
     path = write_header(tmp_path / "a.exr", **stored)
     sequence = sq.open_sequence(path)

@@ -99,6 +99,10 @@ class ConvertedFrames(FrameFiles):
         self.indices = raw.indices
         self.made_with = {"mapping": mapping.as_dict()}
 
+    @property
+    def origin(self) -> FrameFiles:
+        return self.raw.origin
+
     def path(self, index: int) -> Path:
         return self.raw.path(index)
 

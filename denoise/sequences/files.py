@@ -41,6 +41,11 @@ class FrameFiles(Mapping[int, Arrays], ABC):
     def digest(self, index: int, names: Iterable[str]) -> str:
         """Changes when these arrays do; quick: the file is not read through."""
 
+    @property
+    def origin(self) -> FrameFiles:
+        """The files themselves, of frames that are made from other ones."""
+        return self
+
     def __getitem__(self, index: int) -> Arrays:
         return self.read(index)
 

@@ -61,12 +61,11 @@ def open_results(target: str | os.PathLike[str], sequence: Sequence, encoding: E
     pattern = Pattern.parse(target)
     if not pattern.digits and sequence.num_frames > 1:
         raise ValueError(f"{target}: expected a place for the number of each frame, as in {pattern.stem}.####")
-    frames = sequence.frames
-    raw = frames.raw if isinstance(frames, ConvertedFrames) else None
-    if not isinstance(raw, ExrFrames) or Path(target).suffix.lower() != ".exr":
+    files = sequence.frames.origin if isinstance(sequence.frames, FrameFiles) else None
+    if not isinstance(files, ExrFrames) or Path(target).suffix.lower() != ".exr":
         return PictureResults(pattern, sequence, encoding)
-    results = ExrResults(pattern, raw, encoding, sequence.view_z_sky)
-    if results.path(0).resolve() == raw.path(0).resolve():
+    results = ExrResults(pattern, files, encoding, sequence.view_z_sky)
+    if results.path(0).resolve() == files.path(0).resolve():
         raise ValueError(f"{target}: results would take the place of the frames that they are made of")
     return results
 
