@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_every_compression_is_decoded_copied_and_encoded(number: int, name: str,
 @pytest.mark.parametrize("mode", [OpenEXR.LevelMode.MIPMAP_LEVELS, OpenEXR.LevelMode.RIPMAP_LEVELS])
 @pytest.mark.parametrize("rounding", [OpenEXR.LevelRoundingMode.ROUND_DOWN, OpenEXR.LevelRoundingMode.ROUND_UP])
 def test_levels_are_counted_and_copied(mode: Any, rounding: Any) -> None:
-    tiles = exr_file.struct.pack("<IIB", 16, 16, mode.value | rounding.value << 4)
+    tiles = struct.pack("<IIB", 16, 16, mode.value | rounding.value << 4)
     part = exr_file.new_part((0, 0, 49, 29), (0, 0, 49, 29), "zip", {"tiles": ("tiledesc", tiles)})
     part = exr_file.Part(part.attributes | {"channels": ("chlist", exr_file._channel_list([exr_file.Channel("Z", 2)]))})
     down = rounding is OpenEXR.LevelRoundingMode.ROUND_DOWN
@@ -108,6 +109,22 @@ def test_attributes_of_unknown_types_stay(shot: Path, tmp_path: Path) -> None:
     assert run(tmp_path / "in.exr", tmp_path / "out.exr") == 0
     with ExrFile(tmp_path / "in.exr") as before, ExrFile(tmp_path / "out.exr") as after:
         assert [part.attributes for part in after.parts] == [part.attributes for part in before.parts]
+
+
+def test_deep_parts_are_carried_along(shot: Path, tmp_path: Path) -> None:
+    """They cannot be decoded, and need not be."""
+    named = {"name": ("string", b"deep"), "type": ("string", b"deepscanline"), "version": ("int", struct.pack("<i", 1))}
+    part = exr_file.new_part((0, 0, 31, 17), (0, 0, 31, 17), "zips", named)
+    listed = part.attributes | {"channels": ("chlist", exr_file._channel_list([exr_file.Channel("Z", 2)]))}
+    chunks = [struct.pack("<iQQQ", y, 3 + y, 5, 40) + bytes(range(3 + y + 5)) for y in range(18)]
+    with ExrFile(shot.with_name("shot.0001.exr")) as file, open(tmp_path / "in.exr", "wb") as target:
+        exr_file.write(target, [*map(file.stored, file.parts), exr_file.Stored(listed, 18, chunks)], True)
+    assert run(tmp_path / "in.exr", tmp_path / "out.exr") == 0
+    with ExrFile(tmp_path / "out.exr") as file:
+        assert (file.parts[-1].attributes, [*file.chunks(file.parts[-1])]) == (listed, chunks)
+        with pytest.raises(sq.SequenceError, match="deep pixels have no one value each"):
+            file.pixels(file.parts[-1])
+    assert cli.main(["inspect", str(tmp_path / "in.exr")]) == 0
 
 
 # Blender's files
