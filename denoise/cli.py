@@ -12,6 +12,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from denoise import DenoiseError, devices, sequences
+from denoise.sequences.exr_file import COMPRESSIONS
+from denoise.sequences.mapping import PRESETS
 from denoise.sequences.run import DENOISERS, version
 
 if TYPE_CHECKING:
@@ -36,30 +38,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    encoding = sequences.Encoding(
+        compression="" if options.recompress in (None, "same") else options.recompress,
+        lossy=options.recompress is not None,
+        kind=options.pixel_type or "",
+        layers=options.layers,
+    )
     with _progress("denoising frames") as progress:
+        sequence = _open(options)
+        results = sequences.open_results(options.output, sequence, encoding)
         if options.denoiser:
             names = sequences.choose(options.denoiser.split(","))
         else:
-            sequence = sequences.open_sequence(options.sequence)
             names = sequences.fitting(sequence.frames[0], sequence.meta)
         settings = sequences.parse_settings(options.set, names)
+        for note in (*sequence.notes, *results.notes()):
+            print(f"note: {note}", file=sys.stderr)
         done = sequences.denoise_sequence(
-            options.sequence,
-            options.output,
+            sequence,
+            results,
             denoisers=names,
             settings=settings,
             frames=options.frames,
             preroll=options.preroll,
             device=options.device,
             force=options.force,
+            skip_existing=options.skip_existing,
+            dry_run=options.dry_run,
             overlay=options.overlay,
             progress=progress,
         )
     there = f", {done.skipped} were there already" if done.skipped else ""
-    print(
-        f"{options.output}: {done.written} frames written{there}; {done.ms_per_frame:.2f} ms per frame on {done.device}"
-    )
+    if options.dry_run:
+        print(*(f"would write {file}" for file in done.files), sep="\n")
+        print(f"{options.output}: {done.written} frames to write{there}; {','.join(names)} on {done.device}")
+    else:
+        written = f"{options.output}: {done.written} frames written{there}"
+        print(f"{written}; {done.ms_per_frame:.2f} ms per frame on {done.device}")
+        if done.written:
+            print(done.seconds)
     return 0
+
+
+def _open(options: argparse.Namespace) -> sequences.Sequence:
+    return sequences.open_sequence(
+        options.sequence, preset=options.preset, overrides=options.map, camera=options.camera
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -105,6 +129,12 @@ def _compare(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def _inspect(options: argparse.Namespace) -> int:
+    found = sequences.inspect(options.file, options.preset, options.map)
+    print(json.dumps(found, indent=1) if options.json else "\n".join(sequences.report(found)))
+    return 0
+
+
 def _devices(options: argparse.Namespace) -> int:
     found = devices()
     print(json.dumps([asdict(device) for device in found], indent=1) if options.json else "\n".join(map(str, found)))
@@ -128,19 +158,60 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command, extra=extra)
         return sub
 
+    def source(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("sequence", metavar="SEQ", help='folder with sequence.json, or EXR files "shot.####.exr"')
+        mapped(sub)
+        sub.add_argument(
+            "--camera", metavar="FILE", help="JSON, TOML or USD with the cameras, where EXR files have none"
+        )
+
+    def mapped(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--preset",
+            metavar="NAME",
+            help=f"{', '.join(PRESETS)}, or a TOML file (default: guessed from the channels)",
+        )
+        sub.add_argument(
+            "--map",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="of the mapping, as motion.y=up; repeatable",
+        )
+
     run = add("run", _run, "cli", "denoise a sequence, or go on where an earlier run ended")
-    run.add_argument("sequence", metavar="SEQ", help="folder with sequence.json and frame_0000.npz, ...")
-    run.add_argument("-o", "--output", metavar="OUT", required=True, help="folder for the results and run.json")
+    source(run)
+    run.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="folder for the results and run.json; or EXR files, likewise",
+    )
     run.add_argument("--denoiser", metavar="A,B", help=f"of {', '.join(DENOISERS)} (default: all that have inputs)")
     run.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting, or DENOISER.KEY=VALUE; repeatable"
     )
     run.add_argument(
-        "--frames", metavar="A-B", type=_frames, help="frames to write (default: all); history starts at A"
+        "--frames", metavar="A-BxN", type=_frames, help="frames to write (default: all); history starts at A"
     )
     run.add_argument("--preroll", metavar="N", type=int, default=0, help="start the history N frames before the first")
     run.add_argument("--device", default="auto", help="auto, cpu, cpu:BACKEND or cuda[:N] (default: auto)")
     run.add_argument("--force", action="store_true", help="write frames that are there already, too")
+    run.add_argument("--skip-existing", action="store_true", help="leave frames that are there, however they were made")
+    run.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
+    run.add_argument(
+        "--layers", action="store_true", help="EXR: add the denoised lobes as layers denoised.diffuse, ..."
+    )
+    run.add_argument(
+        "--recompress",
+        metavar="NAME",
+        nargs="?",
+        const="same",
+        choices=("same", *(name for name, _ in COMPRESSIONS.values())),
+        help="EXR: compression of changed parts (without NAME: that of the input, even if it loses something)",
+    )
+    run.add_argument("--pixel-type", choices=("half", "float"), help="EXR: of changed channels (default: as they were)")
     run.add_argument(
         "--overlay",
         action="store_true",
@@ -160,6 +231,13 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("output", metavar="OUT", help="folder of results")
     compare.add_argument("sequence", metavar="SEQ", help="folder of the sequence")
     compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+    look = add(
+        "inspect", _inspect, "cli", "list what is in an EXR file, what it would be used for, and what is missing"
+    )
+    look.add_argument("file", metavar="FILE", help="an EXR file")
+    mapped(look)
+    look.add_argument("--json", action="store_true", help="print JSON")
 
     listing = add("devices", _devices, "cli", "list what can run here, and why the rest cannot")
     listing.add_argument("--json", action="store_true", help="print JSON")

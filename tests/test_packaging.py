@@ -15,6 +15,7 @@ import pytest
 from native_build import ROOT
 
 import denoise
+from denoise.sequences.mapping import PRESETS
 
 CHECK = ROOT / "csrc" / "cpu" / "check_isa_symbols.py"
 
@@ -56,7 +57,7 @@ def test_the_command_line_starts_without_the_extras() -> None:
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"numba", "skimage", "rich", "PIL", "flip_evaluator", "scipy"}:
+        if name.partition(".")[0] in {"numba", "skimage", "rich", "PIL", "flip_evaluator", "scipy", "OpenEXR"}:
             raise ModuleNotFoundError(f"blocked: {name}", name=name)
 sys.meta_path.insert(0, Blocked())
 from denoise.cli import main
@@ -72,6 +73,11 @@ def test_types_are_shipped() -> None:
     files = importlib.resources.files("denoise")
     assert files.joinpath("py.typed").is_file()
     assert files.joinpath("_core.pyi").is_file()
+
+
+def test_presets_are_shipped() -> None:
+    folder = importlib.resources.files("denoise").joinpath("sequences", "presets")
+    assert {file.name for file in folder.iterdir()} == {f"{preset}.toml" for preset in PRESETS}
 
 
 def test_versions_are_equal() -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sequences of frames: the native folder format, what its arrays mean, and denoising a whole sequence of them."""
 
-from .npz import NpzFrames, open_sequence, write_arrays, write_json, write_sequence
+from .exr import Encoding
+from .files import FrameFiles, Results, write_json
+from .inspection import inspect, report
+from .npz import NpzFrames, write_arrays, write_sequence
+from .opening import open_results, open_sequence
 from .run import Run, choose, create, denoise_frame, denoise_sequence, fitting, open_outputs, parse_settings
 from .sequence import (
     Arrays,
@@ -16,7 +20,10 @@ from .sequence import (
 
 __all__ = [
     "Arrays",
+    "Encoding",
+    "FrameFiles",
     "NpzFrames",
+    "Results",
     "Run",
     "Sequence",
     "SequenceError",
@@ -26,13 +33,16 @@ __all__ = [
     "denoise_sequence",
     "fitting",
     "frame_inputs",
+    "inspect",
     "light_array",
     "light_geometry",
     "lights_with",
     "open_outputs",
+    "open_results",
     "open_sequence",
     "parse_frames",
     "parse_settings",
+    "report",
     "write_arrays",
     "write_json",
     "write_sequence",

@@ -45,8 +45,9 @@ Other lights that have a shadow of their own are spheres with names, of letters,
 
 `sequence.json`, required: width, height, num_frames, cameras = one per frame of {world_to_view, view_to_clip: four
 rows of four numbers, for column vectors, not jittered; jitter: [x right, y down] in pixels, default [0, 0]}. Optional:
-format_version (absent = 1), name, fps (30), reference_frames, lighting_changes (first frames under new lighting),
-view_z_sky (1e7), exposure (of the composite, for metrics; default from the references),
+format_version (absent = 1), name, fps (30), reference_frames, lighting_changes (first frames under new lighting), cuts
+(frames at which the history begins anew), frame_numbers (what the frames are called elsewhere), view_z_sky (1e7),
+exposure (of the composite, for metrics; default from the references),
 sun = {direction_to_light: [x, y, z] of any length, tan_angular_radius, directions_to_light: one per frame if it moves},
 lights = {NAME: {positions: [x, y, z] per frame, radius, intensity: [r, g, b], irradiance at distance 1 facing it}}, in
 world units and world space. More entries may follow.
@@ -66,11 +67,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .files import FrameFiles, Results, atomic, write_json
 from .sequence import FORMAT_VERSION, Arrays, Sequence, SequenceError, check_arrays, check_meta
 
 # What numpy and zipfile raise for a file that is not what it should be.
@@ -86,8 +88,8 @@ _DAMAGE = (
 )
 
 
-class NpzFrames(Mapping[int, Arrays]):
-    """The frames of a folder, by number; nothing is read before it is asked for.
+class NpzFrames(FrameFiles):
+    """The frames of a folder, by number.
 
     folder   holds frame_%04d.npz
     indices  the frames it should hold, default those it does hold
@@ -106,28 +108,46 @@ class NpzFrames(Mapping[int, Arrays]):
         self.size = size
         self.lights = tuple(lights)
         found = (path.stem.removeprefix("frame_") for path in Path(folder).glob("frame_*.npz"))
-        self._indices = sorted(indices if indices is not None else (int(i) for i in found if i.isdecimal()))
+        self.indices = sorted(indices if indices is not None else (int(i) for i in found if i.isdecimal()))
 
-    def __getitem__(self, index: int) -> Arrays:
-        """The arrays of one frame. SequenceError if the file is missing or damaged, or if an array has another size."""
-        path = frame_path(self.folder, index)
-        arrays = read_arrays(path)
+    def path(self, index: int) -> Path:
+        return frame_path(self.folder, index)
+
+    def read(self, index: int, names: Iterable[str] | None = None) -> Arrays:
+        path = self.path(index)
+        arrays = read_arrays(path, names)
         if self.size:
             with _blamed(path):
                 check_arrays(arrays, *self.size, self.lights)
         return arrays
 
-    def __contains__(self, index: object) -> bool:
-        return index in self._indices
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._indices)
-
-    def __len__(self) -> int:
-        return len(self._indices)
+    def digest(self, index: int, names: Iterable[str]) -> str:
+        return content_digest(self.path(index), names)
 
 
-def open_sequence(folder: str | os.PathLike[str]) -> Sequence:
+class NpzResults(Results):
+    """A folder of frame_%04d.npz with the signals in float16, as `NpzFrames` reads them; and run.json."""
+
+    dtype = np.float16
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.journal = self.folder / "run.json"
+
+    def path(self, index: int) -> Path:
+        return frame_path(self.folder, index)
+
+    def overlay_path(self, index: int) -> Path:
+        return self.folder / f"overlay_{index:04d}.png"
+
+    def is_whole(self, index: int) -> bool:
+        return zipfile.is_zipfile(self.path(index))
+
+    def write(self, index: int, signals: Arrays, arrays: Arrays) -> None:
+        write_arrays(self.path(index), signals)
+
+
+def open_folder(folder: str | os.PathLike[str]) -> Sequence:
     """The sequence in `folder`; frames are read when they are asked for. SequenceError if sequence.json is unusable."""
     path = Path(folder) / "sequence.json"
     with _blamed(path):
@@ -172,39 +192,13 @@ def write_sequence(
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], compress: bool = False) -> None:
     """Write an .npz file: it is there whole or not at all. Compression takes longer than denoising does."""
-    with _atomic(path) as file:
+    with atomic(path) as file:
         (np.savez_compressed if compress else np.savez)(file, **arrays)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file: it is there whole or not at all."""
-    with _atomic(path) as file:
-        file.write((json.dumps(value, indent=1) + "\n").encode())
-
-
-def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write a PNG file, of (H, W, 3): it is there whole or not at all. Needs Pillow (extra `cli`)."""
-    from PIL import Image
-
-    with _atomic(path) as file:
-        Image.fromarray(picture).save(file, format="PNG")
 
 
 def _read_member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with file.open(f"{name}.npy") as member:
         return np.lib.format.read_array(member, allow_pickle=False)
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[IO[bytes]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -107,6 +107,33 @@ class Sequence:
         return sorted(self.meta.get("lighting_changes", []))
 
     @property
+    def numbers(self) -> list[int]:
+        """What the frames are called elsewhere: of files, their numbers."""
+        return list(self.meta.get("frame_numbers", range(self.num_frames)))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed when it was opened, for a user to read."""
+        return list(self.meta.get("notes", []))
+
+    @property
+    def cuts(self) -> list[int]:
+        """Frames at which the history begins anew, in order."""
+        return sorted(self.meta.get("cuts", []))
+
+    def select(self, numbers: range | None) -> list[int]:
+        """The frames with these numbers, default all. ValueError if it lacks one."""
+        known = {number: index for index, number in enumerate(self.numbers)}
+        first, last = self.numbers[0], self.numbers[-1]
+        if numbers is None:
+            return list(known.values())
+        if not numbers or numbers[0] < first or numbers[-1] > last:
+            raise ValueError(f"frames {numbers.start}-{numbers.stop - 1}: {self.name} has frames {first}-{last}")
+        if missing := [number for number in numbers if number not in known]:
+            raise ValueError(f"frame {missing[0]}: {self.name} has none of that number")
+        return [known[number] for number in numbers]
+
+    @property
     def lights(self) -> list[str]:
         """Names of the lights that have signals of their own, "sun" first."""
         return described_lights(self.meta)
@@ -174,21 +201,29 @@ def check_meta(meta: Mapping[str, Any]) -> None:
     if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 0 < fps < float("inf"):
         raise ValueError(f"fps: expected a positive number, got {fps!r}")
     last = meta["num_frames"] - 1
-    for key in ("reference_frames", "lighting_changes"):
+    for key in ("reference_frames", "lighting_changes", "cuts"):
         value = meta.get(key, [])
         if not isinstance(value, list) or not all(_is_int(i) and 0 <= i <= last for i in value):
             raise ValueError(f"{key}: expected a list of frame numbers in 0-{last}, got {value!r}")
+    numbers = meta.get("frame_numbers", range(last + 1))
+    if len(numbers) != last + 1 or not all(map(_is_int, numbers)) or sorted(set(numbers)) != list(numbers):
+        raise ValueError(f"frame_numbers: expected {last + 1} numbers that rise, got {numbers!r}")
     cameras = meta.get("cameras")
     if not isinstance(cameras, list) or len(cameras) != last + 1:
         count = f"{len(cameras)} entries" if isinstance(cameras, list) else repr(cameras)
         raise ValueError(f"cameras: expected a list of {last + 1}, one per frame, got {count}")
     for index, camera in enumerate(cameras):
-        for key, shape in (("world_to_view", (4, 4)), ("view_to_clip", (4, 4)), ("jitter", (2,))):
-            value = camera.get(key, [0, 0] if key == "jitter" else None) if isinstance(camera, dict) else None
-            if _number_shape(value) != shape:
-                wanted = "4 rows of 4 numbers" if len(shape) == 2 else "2 numbers"
-                raise ValueError(f"cameras[{index}].{key}: expected {wanted}, got {value!r}")
+        check_camera(camera, f"cameras[{index}]")
     _check_lights(meta, last + 1)
+
+
+def check_camera(camera: object, name: str) -> None:
+    """Raise ValueError, with the camera's name, unless it has matrices of the right size."""
+    for key, shape in (("world_to_view", (4, 4)), ("view_to_clip", (4, 4)), ("jitter", (2,))):
+        value = camera.get(key, [0, 0] if key == "jitter" else None) if isinstance(camera, dict) else None
+        if _number_shape(value) != shape:
+            wanted = "4 rows of 4 numbers" if len(shape) == 2 else "2 numbers"
+            raise ValueError(f"{name}.{key}: expected {wanted}, got {value!r}")
 
 
 def _check_lights(meta: Mapping[str, Any], count: int) -> None:
@@ -259,14 +294,14 @@ def frame_settings(meta: Mapping[str, Any]) -> dict[str, float]:
 
 
 def parse_frames(text: str) -> range:
-    """Frames "A-B", both included, or a single frame "A"."""
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    """Frames "A-B", both included, or of these every Nth "A-BxN", or a single frame "A"."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+)(?:x(\d+))?)?", text)
     if not match:
-        raise ValueError(f"expected frames as A-B, got {text!r}")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if last < first:
-        raise ValueError(f"expected frames as A-B with A <= B, got {text!r}")
-    return range(first, last + 1)
+        raise ValueError(f"expected frames as A-B or A-BxN, got {text!r}")
+    first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+    if last < first or not step:
+        raise ValueError(f"expected frames as A-B with A <= B, or A-BxN with N > 0, got {text!r}")
+    return range(first, last + 1, step)
 
 
 def _is_int(value: object) -> TypeGuard[int]:
