@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,12 @@ class Probe:
         """Rows and columns of the pixels, or of those beside them, clamped to the picture."""
         height, width = self.now.shape
         return np.clip(self.rows + down, 0, height - 1), np.clip(self.columns + right, 0, width - 1)
+
+    def only(self, wanted: Array) -> Probe:
+        """The same frames, at some of the pixels."""
+        probe = copy(self)
+        probe.rows, probe.columns, probe.block = (a[wanted] for a in (self.rows, self.columns, self.block))
+        return probe
 
     @property
     def surface(self) -> Array:
@@ -191,7 +198,7 @@ def pooled(probes: Iterable[Probe], look: Callable[[Probe], Array | None]) -> tu
         if found is not None:
             values.append(found)
             blocks.append(probe.block + first)
-            first = int(blocks[-1].max()) + 1
+            first = int(blocks[-1].max(initial=first)) + 1
     if not values:
         return np.zeros(0), np.zeros(0, int)
     return np.concatenate(values), np.concatenate(blocks)

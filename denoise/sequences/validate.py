@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from denoise.frame import Camera
 from denoise.overlay import world_points
 
-from .probes import Array, Probe, Shot, camera_motion, choose, mismatch, pooled, shots, significance
+from .probes import Array, Probe, Shot, camera_motion, choose, looked_up, mismatch, pooled, shots, significance
 from .sequence import Sequence, described_lights, light_array, light_geometry
 
 ERROR, WARNING = "error", "warning"
@@ -359,4 +359,223 @@ def _mend_space(shot: Shot, space: str) -> None:
     shot.camera = Camera(world_to_view=matrix, view_to_clip=camera.view_to_clip, jitter=camera.jitter)
 
 
-CHECKS = (check_finite, check_fireflies, check_cameras, check_normals, check_geometry)
+# Motion
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the numbers of motion may mean, in the words of a mapping; the defaults are the native ones."""
+
+    points: str = "previous"
+    frames: str = "current"
+    y: str = "down"
+    unit: str = "pixels"
+    jitter: str = "excluded"
+    scale: float = 1.0
+
+    def options(self) -> dict[str, str]:
+        """What is not native, as it is said on the command line."""
+        return {
+            key: f"--map motion.{key}={value if isinstance(value, str) else format(value, '.4g')}"
+            for key, value in asdict(self).items()
+            if value != getattr(Meaning, key)
+        }
+
+    def read(self, probe: Probe) -> Array | None:
+        """The native motion that is meant, (N, 2 or 3), to the frame before or after; None where there is no such."""
+        target = probe.neighbour(self.frames)
+        if target is None:
+            return None
+        height, width = probe.now.shape
+        motion = probe.of("motion")
+        size = {"pixels": (1, 1), "uv": (width, height), "ndc": (width / 2, height / 2)}[self.unit]
+        motion[:, :2] *= np.array(size) * self.scale * (1, -1 if self.y == "up" else 1)
+        # "previous - current" of the step to the next frame leads backwards from there, hence forwards by its negative.
+        if (self.points == "current") == (self.frames == "current"):
+            motion = -motion
+        if self.jitter == "included":
+            motion[:, :2] -= probe.now.jitter - target.jitter
+        return motion
+
+
+NATIVE = Meaning()
+MEANINGS = [
+    Meaning(*words)
+    for words in itertools.product(
+        ("previous", "current"), ("current", "next"), ("down", "up"), ("pixels", "uv", "ndc"), ("excluded", "included")
+    )
+]
+
+
+def check_motion(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
+    """Motion must lead to the same surface. Still things move as the cameras say: exactly, so that scale and jitter show.
+
+    First, the motion that each meaning gives is compared to the cameras' on all pixels: the right one agrees with it
+    wherever things stand still. Then the guides of the other frame are looked up where each meaning leads: the right
+    one finds the same texture, normal and number there. This needs no camera, and judges what moves by itself."""
+    probes = [p for p in probes if p.before and "motion" in p.now.arrays and p.surface.sum() >= _FEW]
+    if not probes:
+        return
+    jittered = any((p.now.jitter != p.before.jitter).any() for p in probes if p.before)
+    longest = max(float(np.abs(p.of("motion")[p.surface, :2]).max(initial=0)) for p in probes)
+    meanings = [
+        m
+        for m in MEANINGS
+        if (m.jitter == "excluded" or jittered)
+        and (m.unit == "pixels" or longest < 2)
+        and (m.frames == "current" or all(p.after for p in probes))
+    ]
+    best, seen = _by_cameras(probes, meanings)
+    # What moves in no meaning tells nothing by its guides.
+    reach = 1.0 if longest >= 2 else max(probes[0].now.shape)
+    probes = [p.only(p.surface & (jittered | (np.abs(p.of("motion")[:, :2]).max(-1) * reach > 0.2))) for p in probes]
+    probes = [p for p in probes if len(p.rows)]
+    if best and best != NATIVE and _gain(probes, NATIVE, best)[1] < -_SURE:
+        yield Finding(
+            "camera-path",
+            ERROR,
+            f"{seen}; but the guides of the other frame fit motion as it is",
+            "the cameras do not move as the picture does: matrices of other frames, or in other units",
+        )
+        return
+    if not best:
+        best, seen = _by_guides(probes, meanings)
+    for key, option in best.options().items():
+        name, meaning = _MOTION_WORDS[key]
+        yield Finding(name, ERROR, seen, meaning.format(getattr(best, key)), option)
+
+
+_SURE = 4  # standard errors that leave no doubt
+
+_MOTION_WORDS = {
+    "points": ("motion-sign", "motion is current - previous: its sign is wrong"),
+    "frames": ("motion-next", "the motion of a frame leads to the next one, not from the previous one"),
+    "y": ("motion-y", "y of motion points up"),
+    "unit": ("motion-unit", "motion is in {}, not in pixels"),
+    "jitter": ("motion-jitter", "motion includes the jitter of the camera"),
+    "scale": ("motion-scale", "motion is too short or too long: it has to be multiplied by {:.4g}"),
+}
+
+
+def _by_cameras(probes: list[Probe], meanings: list[Meaning]) -> tuple[Meaning | None, str]:
+    """The meaning that agrees with the cameras on still things; None if none does, or if nothing can be told by it."""
+    if any(shot.camera is None for shot in shots(probes)):
+        return None, ""
+    expected = {
+        frames: [camera_motion(p, target) for p in probes if (target := p.neighbour(frames))]
+        for frames in {m.frames for m in meanings}
+    }
+
+    def off(meaning: Meaning) -> tuple[float, float, float]:
+        """The share of pixels that agree, the median error in units of what is tolerated, and the scale that fits."""
+        there = np.concatenate(expected[meaning.frames])[:, :2]
+        here = np.concatenate([read for p in probes if (read := meaning.read(p)) is not None])[:, :2]
+        known = np.isfinite(there).all(-1) & np.isfinite(here).all(-1)
+        there, here = there[known], here[known]
+        error = np.linalg.norm(here - there, axis=-1) / (0.02 + 0.004 * np.linalg.norm(there, axis=-1))
+        square = (here * here).sum(-1)
+        moved = square > 0.2**2
+        scale = float(np.median((here * there).sum(-1)[moved] / square[moved])) if moved.sum() >= _FEW else 1.0
+        return float((error < 1).mean()), float(np.median(error)), scale
+
+    fits = {meaning: off(meaning) for meaning in meanings}
+    for meaning, (_, _, scale) in list(fits.items()):
+        if meaning.unit == "pixels" and 0.2 < scale < 5 and abs(scale - 1) > 0.01:
+            scaled = replace(meaning, scale=scale)
+            fits[scaled] = off(scaled)
+    shares = [share for share, _, _ in fits.values()]
+    most = max(shares)
+    if most < 0.4 or min(shares) > most - 0.1:
+        return None, ""
+    agree = [meaning for meaning, (share, _, _) in fits.items() if share > 0.9 * most]
+    best = min(agree, key=lambda meaning: fits[meaning][1] + 0.1 * len(meaning.options()))
+    return best, (
+        f"{100 * fits[best][0]:.0f} % of the pixels move as the cameras say if motion is read so, "
+        f"{100 * fits[NATIVE][0]:.0f} % as it is"
+    )
+
+
+def _by_guides(probes: list[Probe], meanings: list[Meaning]) -> tuple[Meaning, str]:
+    """The meaning by which guides are found again in the other frame; the native one unless another is surely better."""
+    gains = {meaning: _gain(probes, NATIVE, meaning) for meaning in meanings if meaning != NATIVE}
+    better = {meaning: ratio for meaning, (ratio, sure) in gains.items() if ratio < 0.7 and sure > _SURE}
+    best = min(better, key=lambda meaning: better[meaning] + 0.02 * len(meaning.options()), default=NATIVE)
+    # The way to the next frame and the way back hardly differ: only a sure difference makes one of the other.
+    twin = replace(best, frames="current")
+    if best != twin and _gain(probes, twin, best)[1] < _SURE:
+        best = twin
+    seen = f"guides differ by {100 * better.get(best, 1):.0f} % of what they do as it is"
+    scale, error = _scale(probes, best)
+    scaled = replace(best, scale=scale)
+    if abs(scale - 1) > max(0.02, _SURE * error) and _gain(probes, best, scaled, 0.02)[1] > _SURE / 2:
+        best = scaled
+        seen = f"guides fit best where motion is {scale:.4g} (+- {error:.2g}) times as long"
+    return best, seen
+
+
+def _gain(probes: list[Probe], one: Meaning, other: Meaning, least: float = 0.3) -> tuple[float, float]:
+    """By what factor guides differ less where `other` leads, and by how many standard errors, where the two
+    are at least so many pixels apart."""
+
+    def look(probe: Probe) -> Array | None:
+        read = [meaning.read(probe) for meaning in (one, other)]
+        targets = [probe.neighbour(meaning.frames) for meaning in (one, other)]
+        if read[0] is None or read[1] is None or targets[0] is None or targets[1] is None:
+            return None
+        costs = [mismatch(probe, t, r) for t, r in zip(targets, read, strict=True)]
+        apart = np.linalg.norm((read[0] - read[1])[:, :2], axis=-1) > least
+        if one.frames != other.frames:
+            apart |= np.linalg.norm(read[0][:, :2], axis=-1) > least
+        return np.where(apart & probe.surface, costs, np.nan).T
+
+    costs, blocks = pooled(probes, look)
+    if not len(costs):
+        return 1.0, 0.0
+    known = np.isfinite(costs).all(-1)
+    costs, blocks = costs[known], blocks[known]
+    if len(costs) < 50:
+        return 1.0, 0.0
+    before, after = costs.mean(0)
+    return float(after / max(before, 1e-9)), significance(costs[:, 0] - costs[:, 1], blocks)
+
+
+def _scale(probes: list[Probe], meaning: Meaning) -> tuple[float, float]:
+    """By what motion has to be multiplied so that textures fit, by Gauss and Newton, and the standard error of that."""
+    scale = 1.0
+    for _ in range(5):
+        (slope, rest), blocks = _steps(probes, replace(meaning, scale=scale * meaning.scale))
+        if len(slope) < 50 or (slope * slope).sum() <= 0:
+            return 1.0, np.inf
+        step = float((slope * rest).sum() / (slope * slope).sum())
+        scale *= 1 + float(np.clip(step, -0.2, 0.2))
+    _, number = np.unique(blocks, return_inverse=True)
+    sums = np.bincount(number, slope * (rest - step * slope))
+    return scale, float(np.sqrt((sums * sums).sum()) / (slope * slope).sum())
+
+
+def _steps(probes: list[Probe], meaning: Meaning) -> tuple[tuple[Array, Array], Array]:
+    """Of moved pixels whose surface is found again: how a texture changes along the motion, and how much is missing."""
+
+    def look(probe: Probe) -> Array | None:
+        motion, target = meaning.read(probe), probe.neighbour(meaning.frames)
+        if motion is None or target is None or "albedo" not in probe.now.arrays or "albedo" not in target.arrays:
+            return None
+        x, y = (place + motion[:, k] - target.jitter[k] for k, place in enumerate(probe.places()))
+        albedo = target.arrays["albedo"]
+        found = looked_up(albedo, x, y)
+        across, down = (looked_up(albedo, x + i, y + j) - looked_up(albedo, x - i, y - j) for i, j in ((0.5, 0), (0, 0.5)))
+        slope = across * motion[:, :1] + down * motion[:, 1:2]
+        rest = probe.of("albedo") - found
+        judged = (np.linalg.norm(motion[:, :2], axis=-1) > 0.5) & (mismatch(probe, target, motion) < 0.3)
+        judged &= (np.abs(rest).max(-1) < 0.2) & probe.surface
+        return np.where(judged[:, None], np.concatenate([slope, rest], -1), np.nan)
+
+    found, blocks = pooled(probes, look)
+    if not len(found):
+        return (np.zeros(0), np.zeros(0)), blocks
+    judged = np.isfinite(found).all(-1)
+    found, blocks = found[judged], blocks[judged]
+    return (found[:, :3].ravel(), found[:, 3:].ravel()), np.repeat(blocks, 3)
+
+
+CHECKS = (check_finite, check_fireflies, check_cameras, check_normals, check_geometry, check_motion)
