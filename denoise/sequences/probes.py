@@ -121,7 +121,11 @@ def choose(sequence: Sequence, frames: Iterable[int] | None = None, count: int =
     before: their motion refers to it."""
     wanted = [i for i in (frames if frames is not None else range(sequence.num_frames)) if i < sequence.num_frames]
     inner = [i for i in wanted if 0 < i < sequence.num_frames - 1] or [i for i in wanted if i] or wanted
-    picked = sorted({inner[round((k + 0.5) / count * len(inner) - 0.5)] for k in range(count)})
+    picked = {inner[round((k + 0.5) / count * len(inner) - 0.5)] for k in range(count)}
+    references = [i for i in sequence.reference_frames if i in inner]
+    if references and not picked.intersection(references):  # one of them with a reference
+        middle = references[len(references) // 2]
+        picked = picked - {min(picked, key=lambda i: abs(i - middle))} | {middle}
     loaded: dict[int, Shot] = {}
 
     def shot(index: int) -> Shot | None:
@@ -132,7 +136,7 @@ def choose(sequence: Sequence, frames: Iterable[int] | None = None, count: int =
         return loaded[index]
 
     probes = []
-    for index in picked:
+    for index in sorted(picked):
         now = shot(index)
         assert now is not None
         probes.append(Probe(now, shot(index - 1), shot(index + 1)))

@@ -10,16 +10,17 @@ copy of the frames, so that several mistakes in one sequence are each named.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from denoise.frame import Camera
+from denoise.materials import environment_brdf
 from denoise.overlay import world_points
 
 from .probes import Array, Probe, Shot, camera_motion, choose, looked_up, mismatch, pooled, shots, significance
-from .sequence import Sequence, described_lights, light_array, light_geometry
+from .sequence import Arrays, Sequence, described_lights, light_array, light_geometry, lights_with
 
 ERROR, WARNING = "error", "warning"
 
@@ -578,4 +579,486 @@ def _steps(probes: list[Probe], meaning: Meaning) -> tuple[tuple[Array, Array], 
     return (found[:, :3].ravel(), found[:, 3:].ravel()), np.repeat(blocks, 3)
 
 
-CHECKS = (check_finite, check_fireflies, check_cameras, check_normals, check_geometry, check_motion)
+# Roughness and hit distances
+
+
+def check_roughness(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
+    """The specular factor is the albedo of GGX for a roughness, an angle and a reflectance: one reading must give it.
+
+    Without the reflectance at normal incidence, f0, surfaces with a diffuse colour count as plastic, 0.04."""
+    if any(not {"roughness", "spec_factor", "normal"} <= p.now.arrays.keys() or not p.now.camera for p in probes):
+        return
+
+    def look(probe: Probe) -> Array:
+        with np.errstate(invalid="ignore"):
+            n_dot_v = (probe.of("normal") * -_views(probe)).sum(-1)
+        coloured = probe.of("albedo").max(-1) > 0.03 if "albedo" in probe.now.arrays else np.ones(len(n_dot_v), bool)
+        given = "f0" in probe.now.arrays
+        f0 = probe.of("f0") if given else np.full((len(n_dot_v), 3), 0.04)
+        factor = probe.of("spec_factor").mean(-1)
+        known = probe.surface & (n_dot_v > 0.05) & (f0.max(-1) > 0) & (factor > 0.011) & (given | coloured)
+        errors = [
+            np.abs(environment_brdf(f0, read(probe.of("roughness")), n_dot_v).mean(-1) / np.maximum(factor, 0.01) - 1)
+            for read in _ROUGHNESS.values()
+        ]
+        return np.where(known, errors, np.nan).T
+
+    errors, _ = pooled(probes, look)
+    errors = errors[np.isfinite(errors).all(-1)]
+    if len(errors) < _FEW:
+        return
+    means = dict(zip(_ROUGHNESS, np.minimum(errors, 1).mean(0).tolist(), strict=True))
+    kind = min(means, key=lambda key: means[key])
+    if means[kind] < 0.12 and means["linear"] > 2 * means[kind]:
+        words = {"alpha": "GGX's alpha, the square of linear roughness", "glossiness": "glossiness, 1 - roughness"}[kind]
+        yield Finding(
+            f"roughness-{kind}",
+            ERROR,
+            f"spec_factor is the specular albedo of that roughness within {100 * means[kind]:.1f} % if it is {words}, "
+            f"within {100 * means['linear']:.1f} % as linear roughness",
+            f"roughness is {words}",
+            f"--map roughness.kind={kind}",
+        )
+        for shot in shots(probes):
+            read = _ROUGHNESS[kind](shot.arrays["roughness"].astype(np.float32))
+            shot.arrays["roughness"] = np.where(_surface(shot), read, 1)
+
+
+_ROUGHNESS: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda r: r,
+    "alpha": lambda r: np.sqrt(np.maximum(r, 0)),
+    "glossiness": lambda r: 1 - r,
+}
+
+
+def _views(probe: Probe) -> Array:
+    """(N, 3) unit directions from the eye to the pixels; world space, nan at the sky."""
+    path = probe.points() - _eye(probe)
+    return path / np.linalg.norm(path, axis=-1, keepdims=True)
+
+
+def _eye(probe: Probe) -> Array:
+    assert probe.now.camera is not None
+    matrix = probe.now.camera.world_to_view
+    return -matrix[:3, :3].T @ matrix[:3, 3]
+
+
+def check_hits(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
+    """In a corner, many rays are as short as the other wall is near, and none shorter: that tells their unit and origin.
+
+    Corners are pairs of pixels some steps apart that face each other: a ray of the one is rarely shorter than the way
+    to the plane of the other, and often no longer than twice the way to its pixel."""
+    if any("normal" not in p.now.arrays or not p.now.camera for p in probes):
+        return
+    for name in ("diff_hit", "spec_hit"):
+        if all(name in p.now.arrays for p in probes):
+            finding = _hits(probes, name)
+            if finding:
+                yield finding
+
+
+def _hits(probes: list[Probe], name: str) -> Finding | None:
+    hit, way, plane, eye = _corners(probes, name)
+    rays = np.concatenate([p.of(name)[p.surface] for p in probes])
+    sights = np.concatenate([np.linalg.norm(p.points() - _eye(p), axis=-1)[p.surface] for p in probes])
+    met = (rays > 0) & (rays < _MISS)
+    if met.sum() < _FEW:
+        return None
+    longest, beyond = float(rays[met].max()), float((rays[met] < sights[met]).mean())
+    top = float((rays[met] == longest).mean())
+
+    def near(read: Array) -> float:
+        return float(((read > 0) & (read < 2 * way)).mean())
+
+    def short(read: Array) -> float:
+        return float((read < 0.7 * plane).mean())
+
+    key = "hit_distance"
+    if len(hit) < 100:  # no corners: what all rays have in common must do
+        if beyond == 0 and ((rays[met] > sights[met]) & (rays[met] < 1.25 * sights[met])).mean() > 0.02:
+            seen = f"no ray of {name} is shorter than the way from the eye to where it starts"
+            return Finding("hit-total", ERROR, seen, f"{name} includes the way from the eye", f"--map {key}.kind=total")
+        if abs(longest - 1) < 1e-3 and top > 0.01 and (rays < _MISS).all():
+            seen = f"no ray of {name} is longer than 1, {100 * top:.0f} % are exactly as long"
+            return Finding("hit-normalized", ERROR, seen, f"{name} is normalised", f"--map {key}.kind=normalized")
+        return None
+    seen = (
+        f"in corners, {100 * near(hit):.0f} % of the rays of {name} are as short as the other wall is near, "
+        f"{100 * short(hit):.0f} % are too short to reach it"
+    )
+    if short(hit) > 0.35 and longest <= 1.001 and (rays < _MISS).all():
+        seen += f", none is longer than {longest:.3g}"
+        return Finding("hit-normalized", ERROR, seen, f"{name} is normalised", f"--map {key}.kind=normalized")
+    if near(hit) > 0.03 and short(hit) < 0.35:
+        return None
+    least = float(np.percentile(hit, 1))
+    readings = {"total": hit - eye, "offset": hit - 0.999 * least}
+    readings |= {f"{10.0**k:g}": hit * 10.0**k for k in (-3, -2, -1, 1, 2, 3)}
+    fits = {what: near(read) for what, read in readings.items() if short(read) < 0.35}
+    what = max(fits, key=lambda key: fits[key], default="")
+    if fits.get(what, 0) < 0.1 or fits[what] < 3 * near(hit):
+        return None
+    seen += f"; {100 * fits[what]:.0f} % would be short"
+    if what == "total":
+        seen += f" without the way from the eye, which {100 * (1 - beyond):.0f} % of all rays surpass"
+        return Finding("hit-total", ERROR, seen, f"{name} includes the way from the eye", f"--map {key}.kind=total")
+    if what == "offset":
+        meaning = f"{name} does not go to 0 where surfaces meet: something of about {least:.3g} is added"
+        return Finding("hit-offset", ERROR, f"{seen} if they were {least:.3g} shorter", meaning)
+    meaning = f"{name} is in other units than depth"
+    return Finding("hit-scale", ERROR, f"{seen} times {what}", meaning, f"--map {key}.scale={what}")
+
+
+_MISS = 65000.0  # a distance from here on is a miss: 65504, rounded
+
+
+def _corners(probes: list[Probe], name: str) -> tuple[Array, Array, Array, Array]:
+    """Of rays that start in corners: their length, the way to a pixel of the other wall, to its plane, to the eye."""
+    found = []
+    for probe in probes:
+        assert probe.now.camera is not None
+        points, normal, eye = probe.points(), probe.of("normal"), _eye(probe)
+        sight, hit = np.linalg.norm(points - eye, axis=-1), probe.of(name)
+        usable = (hit > 0) & probe.surface
+        if name == "spec_hit" and "roughness" in probe.now.arrays:
+            usable &= probe.of("roughness") > 0.3  # mirrors look one way only
+        pixel = 2 * probe.depth() / (probe.now.camera.view_to_clip[1, 1] * probe.now.shape[0])
+        for steps in (2, 4, 8):
+            for down, right in ((steps, 0), (-steps, 0), (0, steps), (0, -steps)):
+                path, other = probe.points(down, right) - points, probe.of("normal", down, right)
+                with np.errstate(invalid="ignore"):
+                    way, plane = np.linalg.norm(path, axis=-1), -(other * path).sum(-1)
+                    corner = usable & ((normal * other).sum(-1) < 0.7) & (way < 4 * steps * pixel)
+                    corner &= ((normal * path).sum(-1) > 0.2 * way) & (plane > 0.2 * way)
+                found.append(np.stack([hit, way, plane, sight], -1)[corner])
+    hit, way, plane, sight = np.concatenate(found).T
+    return hit, way, plane, sight
+
+
+# Shadows
+
+
+def check_shadows(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
+    """A surface that faces away from a light has no ray to it: 0, not lit and no distance. One that faces it has one."""
+    if any("normal" not in p.now.arrays or not p.now.camera for p in probes):
+        return
+    for light in described_lights(sequence.meta):
+        name = light_array("shadow_hit", light)
+
+        def look(probe: Probe, light: str = light, name: str = name) -> Array | None:
+            if name not in probe.now.arrays:
+                return None
+            where = light_geometry(sequence.meta, light, probe.now.index)
+            to_light = np.asarray(where["direction"]) if light == "sun" else where["position"] - probe.points()
+            to_light = to_light / np.linalg.norm(to_light, axis=-1, keepdims=True)
+            return np.where(probe.surface, [(to_light * probe.of("normal")).sum(-1), probe.of(name)], np.nan).T
+
+        found, _ = pooled(probes, look)
+        cosine, hit = found[np.isfinite(found[:, 0])].T if len(found) else (np.zeros(0), np.zeros(0))
+        away, facing = hit[cosine < -0.05] != 0, hit[cosine > 0.05] != 0
+        if len(away) < _FEW or away.mean() < 0.05:
+            continue
+        seen = f"{100 * away.mean():.0f} % of the surfaces that face away from {light} have a {name} other than 0"
+        if len(facing) >= _FEW and facing.mean() < 0.3 and away.mean() > 0.7:
+            yield Finding(
+                f"light-reversed-{light}",
+                ERROR,
+                f"{seen}, {100 * facing.mean():.0f} % of those that face it",
+                "the direction given leads from the light, not towards it",
+            )
+        else:
+            yield Finding(
+                f"shadow-away-{light}",
+                ERROR,
+                seen,
+                f"{name} has to be 0 where N.L <= 0: no ray is traced there, and nothing is lit",
+            )
+
+
+# Radiance
+
+
+def check_albedo(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
+    """The picture is what is emitted, plus each lobe times its factor: with a picture given, that is a sum to check."""
+    for shot in shots(probes):
+        arrays = shot.arrays
+        for picture, prefix in (("beauty", ""), ("ref_color", "ref_")):
+            signals = {name: f"{prefix}{name}" for name in _FACTORS if f"{prefix}{name}" in arrays}
+            if picture not in arrays or not signals or any(_FACTORS[name] not in arrays for name in signals):
+                continue
+            errors = {
+                kind: _picture_error(arrays, picture, signals, kind)
+                for kind in (("linear", "albedo", "both", "modulated") if picture == "beauty" else _ALBEDOS)
+            }
+            best = min(errors, key=lambda kind: errors[kind])
+            if errors[best] > 0.05 or errors["linear"] < 3 * errors[best] + 0.02:
+                continue
+            seen = (
+                f"frame {shot.index}: {picture} is the sum of its parts within {100 * errors[best]:.1f} % if {{}}, within "
+                f"{100 * errors['linear']:.1f} % as it is"
+            )
+            if best == "modulated":
+                yield _modulated(seen.format("radiance is not multiplied by albedo"))
+                _demodulate(probes, ("diff", "spec"))
+                return
+            yield Finding(
+                "albedo-srgb",
+                ERROR,
+                seen.format("albedo is decoded from sRGB"),
+                "albedo is encoded as sRGB, not linear",
+                "--map albedo.encoding=srgb",
+            )
+            for each in shots(probes):
+                for name in ("albedo", "spec_factor")[: 1 + (best == "both")]:
+                    if name in each.arrays:
+                        each.arrays[name] = _linear(each.arrays[name].astype(np.float32))
+            return
+
+
+_FACTORS = {"diff": "albedo", "spec": "spec_factor"}
+_ALBEDOS = ("linear", "albedo", "both")
+
+
+def _picture_error(arrays: Arrays, picture: str, signals: Mapping[str, str], kind: str) -> float:
+    """Relative difference of a picture to the sum of its parts, on average where it is not black."""
+    wanted = arrays[picture].astype(np.float32)
+    total = arrays["emission"].astype(np.float32) if "emission" in arrays else np.zeros_like(wanted)
+    for name, signal in signals.items():
+        factor = arrays[_FACTORS[name]].astype(np.float32)
+        if kind == "both" or (kind == "albedo" and name == "diff"):
+            factor = _linear(factor)
+        total = total + arrays[signal].astype(np.float32) * (1 if kind == "modulated" else factor)
+    prefix = picture.startswith("ref_")
+    for light in lights_with("unshadowed", arrays) + (["sun"] if "sun_unshadowed" in arrays else []):
+        shadow = arrays.get(light_array("ref_shadow" if prefix else "shadow_hit", light))
+        if shadow is not None:
+            passed = shadow.astype(np.float32) if prefix else (shadow >= _MISS).astype(np.float32)
+            if not prefix and (through := light_array("translucency", light)) in arrays:
+                passed = arrays[through].astype(np.float32)
+            passed = passed if passed.ndim == 3 else passed[..., None]
+            total = total + arrays[light_array("unshadowed", light)].astype(np.float32) * passed
+    seen = wanted.max(-1) > 0.02 * max(float(wanted.mean()), 1e-6)
+    error = np.abs(total - wanted).max(-1) / np.maximum(wanted.max(-1), 1e-6)
+    return float(np.minimum(error[seen], 1).mean()) if seen.any() else 0.0
+
+
+def _linear(encoded: Array) -> Array:
+    """Of sRGB."""
+    value = np.maximum(encoded, 0)
+    return np.asarray(np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4), np.float32)
+
+
+def check_radiance(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
+    """Signals are linear, divided by albedo and not exposed. Each witness may know another one's lie: the first counts.
+
+    Clipping: some channels are exactly 1 where others are not. Texture: across its edges, light does not change.
+    Emitters: a ray that meets one brings exactly what is seen of it. References: the mean of the noise is their mean."""
+    for name in _FACTORS:
+        if all(name in p.now.arrays for p in probes):
+            finding = (
+                _clipped(probes, name) or _textured(probes, name) or _emitted(probes, name) or _referred(probes, name)
+            )
+            if finding:
+                yield finding
+
+
+def _modulated(seen: str) -> Finding:
+    return Finding(
+        "radiance-modulated",
+        ERROR,
+        seen,
+        "radiance is still multiplied by albedo: textures will be blurred",
+        "--map radiance.kind=modulated",
+    )
+
+
+def _exposed(seen: str, exposure: float) -> Finding:
+    return Finding(
+        "radiance-exposed",
+        ERROR,
+        seen,
+        f"radiance is {exposure:.3g} times what the rest of the frame says it is: it was exposed",
+        f"--map radiance.exposure={exposure:.4g}",
+    )
+
+
+def _mapped(seen: str) -> Finding:
+    return Finding(
+        "radiance-tone-mapped",
+        ERROR,
+        seen,
+        "radiance was made for a screen: tone mapped, clipped or encoded; what is decoded lacks what was clipped",
+        "--map radiance.encoding=srgb",
+    )
+
+
+def _demodulate(probes: list[Probe], names: Iterable[str]) -> None:
+    for shot in shots(probes):
+        for name in names:
+            if name in shot.arrays:
+                factor = shot.arrays[_FACTORS[name]].astype(np.float32)
+                shot.arrays[name] = shot.arrays[name] / np.maximum(factor, 0.01)
+
+
+def _clipped(probes: list[Probe], name: str) -> Finding | None:
+    """Clipped channel by channel: many pixels have exactly 1 in some channels, and anything in the others."""
+    light = np.concatenate([p.of(name)[p.surface] for p in probes])
+    light = light[light.max(-1) > 0]
+    if len(light) < _FEW or abs(light.max() - 1) > 1e-3:
+        return None
+    full = light > 0.999
+    partly = full.any(-1) & ~full.all(-1)
+    others = np.unique(np.round(light[partly].min(-1), 2))
+    if partly.mean() < 0.002 or partly.sum() < 10 or len(others) < 5:
+        return None
+    return _mapped(f"{name} ends at 1, where {100 * full.any(-1).mean():.1f} % of its pixels have a channel")
+
+
+def _textured(probes: list[Probe], name: str) -> Finding | None:
+    """Radiance that follows its factor from one pixel of a surface to the next still contains it.
+
+    The exponent is estimated by which it follows: 0 or 1, with a jackknife over blocks."""
+    power, error, pairs = _exponent(probes, name)
+    if pairs < 50 or (2 * power - 1) / (2 * error * error) < 8:  # how much likelier 1 is than 0, as a logarithm
+        return None
+    factor = _FACTORS[name]
+    _demodulate(probes, (name,))
+    return _modulated(
+        f"{name} goes with the power {power:.2f} +- {error:.2f} of {factor} across {pairs} edges of texture, not 0"
+    )
+
+
+def _exponent(probes: list[Probe], name: str) -> tuple[float, float, int]:
+    """The power of its factor that a signal has across edges of texture, its standard error, and how many there are."""
+    brighter, darker, ratio, blocks, first = [], [], [], [], 0
+    for probe in probes:
+        if _FACTORS[name] not in probe.now.arrays or "normal" not in probe.now.arrays:
+            return 0.0, np.inf, 0
+        names = [_FACTORS[name], name, *(n for n in ("object_id", "material_id", "roughness") if n in probe.now.arrays)]
+        here = {n: probe.of(n) for n in names}
+        normal, sampled = probe.of("normal"), _sampled(probe, name)
+        for steps in (1, 2, 3):
+            for down, right in ((steps * probe.step, 0), (0, steps * probe.step)):
+                there = {n: probe.of(n, down, right) for n in names}
+                same = probe.surface & sampled & _sampled(probe, name, down, right)
+                same &= (probe.of("normal", down, right) * normal).sum(-1) > 0.98
+                for n in names[2:]:
+                    same &= np.abs(here[n] - there[n]) < 0.02
+                factors = np.stack([here[names[0]], there[names[0]]])
+                lights = np.maximum(np.stack([here[name], there[name]]), 0)
+                low, high = np.minimum(*factors), np.maximum(*factors)
+                edge = same[:, None] & (low > 0.03) & (high > 1.3 * low)
+                swap = factors[0] > factors[1]
+                brighter.append(np.where(swap, lights[0], lights[1])[edge])
+                darker.append(np.where(swap, lights[1], lights[0])[edge])
+                ratio.append(np.log(high[edge] / low[edge]))
+                blocks.append(np.broadcast_to(probe.block[:, None] + first, edge.shape)[edge])
+        first += int(probe.block.max()) + 1
+    light = np.stack([np.concatenate(brighter), np.concatenate(darker)])
+    if light.shape[1] < 50:
+        return 0.0, np.inf, light.shape[1]
+    light = np.minimum(light, np.percentile(light, 99.5))
+    _, number = np.unique(np.concatenate(blocks), return_inverse=True)
+    sums = np.stack([np.bincount(number, row) for row in light])
+    total = sums.sum(1, keepdims=True)
+    if min(total) <= 0 or sums.shape[1] < 4:
+        return 0.0, np.inf, 0
+    mean = float(np.concatenate(ratio).mean())
+    power = float(np.log(total[0] / total[1])[0]) / mean
+    left = np.maximum(total - sums, 1e-12)  # without each block
+    spread = (np.log(left[0] / left[1]) / mean).var()
+    return power, float(np.sqrt((sums.shape[1] - 1) * spread)) + 0.02, light.shape[1]
+
+
+def _sampled(probe: Probe, name: str, down: int = 0, right: int = 0) -> Array:
+    """Whether a diffuse ray was traced at all: black where there is none says nothing."""
+    if name == "diff" and "diff_hit" in probe.now.arrays:
+        return probe.of("diff_hit", down, right) > 0
+    return np.ones(len(probe.rows), bool)
+
+
+def _emitted(probes: list[Probe], name: str) -> Finding | None:
+    """Many samples have the very colour of an emitter in view, 1 times as bright, or `exposure` times, or mapped."""
+    if name != "diff" or any("emission" not in p.now.arrays or "albedo" not in p.now.arrays for p in probes):
+        return None
+    counts: dict[str, int] = dict.fromkeys(_READINGS, 0)
+    ratios = []
+    for probe in probes:
+        seen = probe.of("emission")[probe.surface]
+        colours, number = np.unique(seen[seen.max(-1) > 0.05], axis=0, return_counts=True)
+        albedo = probe.of("albedo")
+        lit = probe.surface & (albedo.max(-1) > 0.03) & (probe.of(name).max(-1) > 0)
+        light, albedo = probe.of(name)[lit], albedo[lit]
+        for colour in colours[np.argsort(-number)][:4][: (number >= 4).sum()]:
+            for kind, read in _READINGS.items():
+                ratio = read(light, albedo) / np.maximum(colour, 1e-3)
+                middle = ratio.mean(-1)
+                same = (ratio.max(-1) - ratio.min(-1) < 0.05 * middle) & (middle > 0.02)
+                counts[kind] += int((np.abs(middle[same] - 1) < 0.04).sum())
+                if kind == "linear":
+                    ratios.append(middle[same])
+    best = max(counts, key=lambda kind: counts[kind])
+    if counts[best] >= 20 and counts[best] > 4 * counts["linear"]:
+        seen_ = f"{counts[best]} samples of {name} have the radiance of an emitter in view if {{}}, {counts['linear']} as it is"
+        if best == "modulated":
+            _demodulate(probes, (name,))
+            return _modulated(seen_.format("divided by albedo"))
+        return _mapped(seen_.format("tone mapping is undone"))
+    logs = np.log(np.concatenate(ratios)) if ratios else np.zeros(0)
+    if len(logs) < 40:
+        return None
+    bins, number = np.unique(np.round(logs / 0.04), return_counts=True)
+    exposure, share = float(np.exp(0.04 * bins[number.argmax()])), float(number.max() / len(logs))
+    if share < 0.5 or abs(exposure - 1) < 0.1:
+        return None
+    return _exposed(
+        f"{100 * share:.0f} % of {len(logs)} samples of {name} in the colour of an emitter in view are {exposure:.3g} times "
+        "as bright as it",
+        exposure,
+    )
+
+
+_READINGS: dict[str, Callable[[Array, Array], Array]] = {
+    "linear": lambda light, factor: light,
+    "modulated": lambda light, factor: light / np.maximum(factor, 0.01),
+    "mapped": lambda light, factor: np.where(light < 0.999, light / np.maximum(1 - light, 1e-3), 0),
+}
+
+
+def _referred(probes: list[Probe], name: str) -> Finding | None:
+    """The mean of the samples over a block of pixels must be that of the reference; the reading is right that makes it."""
+    reference, factor = f"ref_{name}", _FACTORS[name]
+    told = [p for p in probes if reference in p.now.arrays and factor in p.now.arrays]
+    if not told:
+        return None
+
+    def look(probe: Probe) -> Array:
+        read = [kind(probe.of(name), probe.of(factor)).mean(-1) for kind in _READINGS.values()]
+        return np.where(probe.surface, [probe.of(reference).mean(-1), *read], np.nan).T
+
+    found, blocks = pooled(told, look)
+    known = np.isfinite(found[:, 0])
+    found = np.minimum(found[known], np.percentile(found[known], 99.5, axis=0)) if known.any() else found[known]
+    if len(found) < _FEW or not found[:, 0].any():
+        return None
+    _, number = np.unique(blocks[known], return_inverse=True)
+    sums = np.stack([np.bincount(number, column) for column in found.T])
+    wanted = sums[0]
+    scale = float(sums[1].sum() / wanted.sum())
+    readings = {**dict(zip(_READINGS, sums[1:], strict=True)), "exposed": sums[1] / max(scale, 1e-9)}
+    errors = {kind: float(np.abs(read - wanted).sum() / wanted.sum()) for kind, read in readings.items()}
+    best = min(errors, key=lambda kind: errors[kind])
+    if best == "linear" or errors["linear"] < 2 * errors[best] + 0.1 or abs(scale - 1) < 0.2:
+        return None
+    seen = (
+        f"the mean of {name} over blocks of pixels is that of {reference} within {100 * errors[best]:.0f} % if {{}}, within "
+        f"{100 * errors['linear']:.0f} % as it is"
+    )
+    if best == "modulated":
+        return _modulated(seen.format(f"divided by {factor}"))
+    return _mapped(seen.format("tone mapping is undone")) if best == "mapped" else _exposed(
+        seen.format(f"divided by {scale:.3g}"), scale
+    )
+
+
+CHECKS = (check_finite, check_fireflies, check_cameras, check_normals, check_geometry, check_motion, check_roughness, check_hits, check_shadows, check_albedo, check_radiance)
