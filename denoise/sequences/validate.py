@@ -667,14 +667,8 @@ def _hits(probes: list[Probe], name: str) -> Finding | None:
     longest, beyond = float(rays[met].max()), float((rays[met] < sights[met]).mean())
     top = float((rays[met] == longest).mean())
 
-    def near(read: Array) -> float:
-        return float(((read > 0) & (read < 2 * way)).mean())
-
-    def short(read: Array) -> float:
-        return float((read < 0.7 * plane).mean())
-
     key = "hit_distance"
-    if len(hit) < 100:  # no corners: what all rays have in common must do
+    if len(hit) < 50:  # no corners: what all rays have in common must do
         if beyond == 0 and ((rays[met] > sights[met]) & (rays[met] < 1.25 * sights[met])).mean() > 0.02:
             seen = f"no ray of {name} is shorter than the way from the eye to where it starts"
             return Finding("hit-total", ERROR, seen, f"{name} includes the way from the eye", f"--map {key}.kind=total")
@@ -682,38 +676,48 @@ def _hits(probes: list[Probe], name: str) -> Finding | None:
             seen = f"no ray of {name} is longer than 1, {100 * top:.0f} % are exactly as long"
             return Finding("hit-normalized", ERROR, seen, f"{name} is normalised", f"--map {key}.kind=normalized")
         return None
+
+    def near(read: Array) -> float:
+        return float(((read > 0) & (read < way)).mean())
+
+    def short(read: Array) -> float:
+        return float((read < 0.7 * plane).mean())
+
     seen = (
         f"in corners, {100 * near(hit):.0f} % of the rays of {name} are as short as the other wall is near, "
         f"{100 * short(hit):.0f} % are too short to reach it"
     )
-    if short(hit) > 0.35 and longest <= 1.001 and (rays < _MISS).all():
+    if short(hit) > 0.15 and longest <= 1.001 and (rays < _MISS).all():
         seen += f", none is longer than {longest:.3g}"
         return Finding("hit-normalized", ERROR, seen, f"{name} is normalised", f"--map {key}.kind=normalized")
-    if near(hit) > 0.03 and short(hit) < 0.35:
+    if near(hit) > 0.03 and short(hit) < 0.4:
         return None
-    least = float(np.percentile(hit, 1))
-    readings = {"total": hit - eye, "offset": hit - 0.999 * least}
-    readings |= {f"{10.0**k:g}": hit * 10.0**k for k in (-3, -2, -1, 1, 2, 3)}
-    fits = {what: near(read) for what, read in readings.items() if short(read) < 0.35}
-    what = max(fits, key=lambda key: fits[key], default="")
-    if fits.get(what, 0) < 0.1 or fits[what] < 3 * near(hit):
-        return None
-    seen += f"; {100 * fits[what]:.0f} % would be short"
-    if what == "total":
-        seen += f" without the way from the eye, which {100 * (1 - beyond):.0f} % of all rays surpass"
+    if near(hit - eye) > 0.08 and beyond < 0.01:
+        seen += (
+            f"; {100 * (1 - beyond):.0f} % of all are longer than the way from the eye, and less that way, "
+            f"{100 * near(hit - eye):.0f} % are that short"
+        )
         return Finding("hit-total", ERROR, seen, f"{name} includes the way from the eye", f"--map {key}.kind=total")
-    if what == "offset":
-        meaning = f"{name} does not go to 0 where surfaces meet: something of about {least:.3g} is added"
-        return Finding("hit-offset", ERROR, f"{seen} if they were {least:.3g} shorter", meaning)
-    meaning = f"{name} is in other units than depth"
-    return Finding("hit-scale", ERROR, f"{seen} times {what}", meaning, f"--map {key}.scale={what}")
+    least, middle = np.percentile(rays[met], (0.5, 50))
+    if near(hit) < 0.03 and least > 0.05 * middle and near(hit - 0.999 * least) > 0.08:
+        seen += f"; {100 * near(hit - 0.999 * least):.0f} % if all were {least:.3g} shorter"
+        return Finding(
+            "hit-offset", ERROR, seen, f"{name} does not go to 0 where surfaces meet: about {least:.3g} is added"
+        )
+    for scale in (0.001, 0.01, 0.1, 10, 100, 1000):
+        if near(hit * scale) > 0.08 and short(hit * scale) < 0.1:
+            seen += f"; {100 * near(hit * scale):.0f} % and {100 * short(hit * scale):.0f} % if multiplied by {scale:g}"
+            meaning = f"{name} is in other units than depth"
+            return Finding("hit-scale", ERROR, seen, meaning, f"--map {key}.scale={scale:g}")
+    return None
 
 
 _MISS = 65000.0  # a distance from here on is a miss: 65504, rounded
 
 
 def _corners(probes: list[Probe], name: str) -> tuple[Array, Array, Array, Array]:
-    """Of rays that start in corners: their length, the way to a pixel of the other wall, to its plane, to the eye."""
+    """Of rays that start deepest in corners: their length, the way to a pixel of the other wall, to its plane, to the
+    eye."""
     found = []
     for probe in probes:
         assert probe.now.camera is not None
@@ -731,7 +735,10 @@ def _corners(probes: list[Probe], name: str) -> tuple[Array, Array, Array, Array
                     corner = usable & ((normal * other).sum(-1) < 0.7) & (way < 4 * steps * pixel)
                     corner &= ((normal * path).sum(-1) > 0.2 * way) & (plane > 0.2 * way)
                 found.append(np.stack([hit, way, plane, sight], -1)[corner])
-    hit, way, plane, sight = np.concatenate(found).T
+    corners = np.concatenate(found)
+    if len(corners):
+        corners = corners[corners[:, 1] <= np.percentile(corners[:, 1], 20)]
+    hit, way, plane, sight = corners.T
     return hit, way, plane, sight
 
 
@@ -829,7 +836,7 @@ def _picture_error(arrays: Arrays, picture: str, signals: Mapping[str, str], kin
             factor = _linear(factor)
         total = total + arrays[signal].astype(np.float32) * (1 if kind == "modulated" else factor)
     prefix = picture.startswith("ref_")
-    for light in lights_with("unshadowed", arrays) + (["sun"] if "sun_unshadowed" in arrays else []):
+    for light in lights_with("unshadowed", arrays):
         shadow = arrays.get(light_array("ref_shadow" if prefix else "shadow_hit", light))
         if shadow is not None:
             passed = shadow.astype(np.float32) if prefix else (shadow >= _MISS).astype(np.float32)
@@ -981,7 +988,8 @@ def _emitted(probes: list[Probe], name: str) -> Finding | None:
     """Many samples have the very colour of an emitter in view, 1 times as bright, or `exposure` times, or mapped."""
     if name != "diff" or any("emission" not in p.now.arrays or "albedo" not in p.now.arrays for p in probes):
         return None
-    counts: dict[str, int] = dict.fromkeys(_READINGS, 0)
+    readings = _readings(probes, name)
+    counts = dict.fromkeys(readings, 0)
     ratios = []
     for probe in probes:
         seen = probe.of("emission")[probe.surface]
@@ -990,7 +998,7 @@ def _emitted(probes: list[Probe], name: str) -> Finding | None:
         lit = probe.surface & (albedo.max(-1) > 0.03) & (probe.of(name).max(-1) > 0)
         light, albedo = probe.of(name)[lit], albedo[lit]
         for colour in colours[np.argsort(-number)][:4][: (number >= 4).sum()]:
-            for kind, read in _READINGS.items():
+            for kind, read in readings.items():
                 ratio = read(light, albedo) / np.maximum(colour, 1e-3)
                 middle = ratio.mean(-1)
                 same = (ratio.max(-1) - ratio.min(-1) < 0.05 * middle) & (middle > 0.02)
@@ -1003,7 +1011,7 @@ def _emitted(probes: list[Probe], name: str) -> Finding | None:
         if best == "modulated":
             _demodulate(probes, (name,))
             return _modulated(seen_.format("divided by albedo"))
-        return _mapped(seen_.format("tone mapping is undone"))
+        return _mapped(seen_.format("decoded"))
     logs = np.log(np.concatenate(ratios)) if ratios else np.zeros(0)
     if len(logs) < 40:
         return None
@@ -1021,8 +1029,15 @@ def _emitted(probes: list[Probe], name: str) -> Finding | None:
 _READINGS: dict[str, Callable[[Array, Array], Array]] = {
     "linear": lambda light, factor: light,
     "modulated": lambda light, factor: light / np.maximum(factor, 0.01),
-    "mapped": lambda light, factor: np.where(light < 0.999, light / np.maximum(1 - light, 1e-3), 0),
+    "mapped": lambda light, factor: light / np.maximum(1 - light, 1e-3),
+    "encoded": lambda light, factor: _linear(light),
 }
+
+
+def _readings(probes: list[Probe], name: str) -> dict[str, Callable[[Array, Array], Array]]:
+    """Those that can be: only what ends at 1 was made for a screen."""
+    bounded = all(p.of(name)[p.surface].max(initial=0) <= 1.001 for p in probes)
+    return {kind: read for kind, read in _READINGS.items() if bounded or kind not in ("mapped", "encoded")}
 
 
 def _referred(probes: list[Probe], name: str) -> Finding | None:
@@ -1033,32 +1048,31 @@ def _referred(probes: list[Probe], name: str) -> Finding | None:
         return None
 
     def look(probe: Probe) -> Array:
-        read = [kind(probe.of(name), probe.of(factor)).mean(-1) for kind in _READINGS.values()]
+        light = probe.of(name)
+        read = [light.mean(-1), (light / np.maximum(probe.of(factor), 0.01)).mean(-1)]
         return np.where(probe.surface, [probe.of(reference).mean(-1), *read], np.nan).T
 
     found, blocks = pooled(told, look)
     known = np.isfinite(found[:, 0])
-    found = np.minimum(found[known], np.percentile(found[known], 99.5, axis=0)) if known.any() else found[known]
+    found, blocks = found[known], blocks[known]
     if len(found) < _FEW or not found[:, 0].any():
         return None
-    _, number = np.unique(blocks[known], return_inverse=True)
-    sums = np.stack([np.bincount(number, column) for column in found.T])
-    wanted = sums[0]
-    scale = float(sums[1].sum() / wanted.sum())
-    readings = {**dict(zip(_READINGS, sums[1:], strict=True)), "exposed": sums[1] / max(scale, 1e-9)}
-    errors = {kind: float(np.abs(read - wanted).sum() / wanted.sum()) for kind, read in readings.items()}
-    best = min(errors, key=lambda kind: errors[kind])
-    if best == "linear" or errors["linear"] < 2 * errors[best] + 0.1 or abs(scale - 1) < 0.2:
+    highest, bright = max(float(p.of(name)[p.surface].max()) for p in told), float(found[:, 0].max())
+    sums = np.stack([np.bincount(np.unique(blocks, return_inverse=True)[1], column) for column in found.T])
+    total = sums.sum(1, keepdims=True)
+    scale = float((total[1] / total[0])[0])
+    left = (total - sums)[1] / np.maximum(total - sums, 1e-9)[0]  # without each block
+    error = float(np.sqrt((len(left) - 1) * np.log(np.maximum(left, 1e-9)).var()))
+    if abs(np.log(max(scale, 1e-9))) < max(0.3, _SURE * error):
         return None
-    seen = (
-        f"the mean of {name} over blocks of pixels is that of {reference} within {100 * errors[best]:.0f} % if {{}}, within "
-        f"{100 * errors['linear']:.0f} % as it is"
-    )
-    if best == "modulated":
-        return _modulated(seen.format(f"divided by {factor}"))
-    return _mapped(seen.format("tone mapping is undone")) if best == "mapped" else _exposed(
-        seen.format(f"divided by {scale:.3g}"), scale
-    )
+    times = f"{name} has {scale:.3g} +- {error * scale:.2g} times the light of {reference}"
+    if 0.85 < highest <= 1.001 and bright > 1:
+        return _mapped(f"{times}; it ends at {highest:.3g}, where {reference} reaches {bright:.3g}")
+    readings = {"modulated": sums[2], "exposed": sums[1] / scale}
+    apart = {kind: float(np.abs(read - sums[0]).sum() / total[0, 0]) for kind, read in readings.items()}
+    if apart["modulated"] < apart["exposed"]:
+        return _modulated(f"{times}; divided by {factor}, it is off by {100 * apart['modulated']:.0f} %")
+    return _exposed(times, scale)
 
 
 CHECKS = (check_finite, check_fireflies, check_cameras, check_normals, check_geometry, check_motion, check_roughness, check_hits, check_shadows, check_albedo, check_radiance)
