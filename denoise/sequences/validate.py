@@ -550,7 +550,9 @@ def _scale(probes: list[Probe], meaning: Meaning) -> tuple[float, float]:
         step = float((slope * rest).sum() / (slope * slope).sum())
         scale *= 1 + float(np.clip(step, -0.2, 0.2))
     _, number = np.unique(blocks, return_inverse=True)
-    sums = np.bincount(number, slope * (rest - step * slope))
+    sums, weights = np.bincount(number, slope * (rest - step * slope)), np.bincount(number, slope * slope)
+    if abs(step) > 0.01 or weights.sum() < 4 * weights.max():  # too few places have a texture
+        return 1.0, np.inf
     return scale, float(np.sqrt((sums * sums).sum()) / (slope * slope).sum())
 
 
@@ -569,6 +571,11 @@ def _steps(probes: list[Probe], meaning: Meaning) -> tuple[tuple[Array, Array], 
         rest = probe.of("albedo") - found
         judged = (np.linalg.norm(motion[:, :2], axis=-1) > 0.5) & (mismatch(probe, target, motion) < 0.3)
         judged &= (np.abs(rest).max(-1) < 0.2) & probe.surface
+        for name in ("object_id", "material_id", "normal"):  # the edges of things move, too, but not all as the things
+            for i, j in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                if name in target.arrays:
+                    beside = looked_up(target.arrays[name], x + i, y + j) - probe.of(name)
+                    judged &= np.abs(beside.reshape(len(x), -1)).max(-1) < 0.3
         return np.where(judged[:, None], np.concatenate([slope, rest], -1), np.nan)
 
     found, blocks = pooled(probes, look)
