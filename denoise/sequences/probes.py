@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from copy import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +82,7 @@ class Probe:
     def pixels(self, down: int = 0, right: int = 0) -> tuple[Array, Array]:
         """Rows and columns of the pixels, or of those beside them, clamped to the picture."""
         height, width = self.now.shape
-        return np.clip(self.rows + down, 0, height - 1), np.clip(self.columns + right, 0, width - 1)
+        return (self.rows + down).clip(0, height - 1), (self.columns + right).clip(0, width - 1)
 
     def only(self, wanted: Array) -> Probe:
         """The same frames, at some of the pixels."""
@@ -103,13 +103,13 @@ class Probe:
         jitter = self.now.jitter
         return self.columns + right + 0.5 + jitter[0], self.rows + down + 0.5 + jitter[1]
 
-    def points(self, down: int = 0, right: int = 0, camera: Camera | None = None) -> Array:
+    def points(self, down: int = 0, right: int = 0) -> Array:
         """(N, 3) world space; nan at the sky."""
-        camera = camera or self.now.camera
-        assert camera is not None
+        assert self.now.camera is not None
         depth = self.depth(down, right)
         x, y = self.places(down, right)
-        return world_points(camera, np.where(np.isfinite(depth), depth, np.nan), x, y, self.now.shape)
+        known = np.where(depth < np.inf, depth, np.nan)
+        return np.asarray(world_points(self.now.camera, known, x, y, self.now.shape))
 
     def neighbour(self, frames: str) -> Shot | None:
         """The frame that motion leads to: of "current" motion the one before, of "next" the one after."""

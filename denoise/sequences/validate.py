@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denoise.frame import Camera
 from denoise.materials import environment_brdf
 from denoise.overlay import world_points
 
 from .probes import Array, Probe, Shot, camera_motion, choose, looked_up, mismatch, pooled, shots, significance
-from .sequence import Arrays, Sequence, described_lights, light_array, light_geometry, lights_with
+from .run import create, fitting
+from .sequence import Arrays, Sequence, described_lights, frame_inputs, light_array, light_geometry, lights_with
 
 ERROR, WARNING = "error", "warning"
 
@@ -56,6 +58,19 @@ def validate(sequence: Sequence, frames: Iterable[int] | None = None) -> list[Fi
     for check in CHECKS:
         found += check(sequence, probes)
     return found
+
+
+def sheet(sequence: Sequence, frames: Iterable[int] | None = None, history: int = 8) -> NDArray[np.uint8]:
+    """A picture to look at, uint8 (H', W', 3): guides, motion error, hit distances and history length of one frame.
+
+    It is the overlay of the denoisers that fit, of the last frame that `validate` looks at, after some for the history;
+    arrays are shown as they are, mistakes and all. ValueError if they are so wrong that no denoiser takes them,
+    DenoiseError where Pillow is absent."""
+    last = choose(sequence, frames)[-1].now.index
+    denoiser = create(fitting(sequence.frames[last], sequence.meta), sequence.meta, overlay=True)
+    for index in range(max(0, last - history), last + 1):
+        denoiser(**frame_inputs(sequence.frames[index], sequence.meta, index))
+    return np.asarray(denoiser.overlay(), np.uint8)
 
 
 # Values
@@ -106,24 +121,29 @@ def check_fireflies(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding
                 f"{worst[2]:.3g} times as bright as what is bright there",
                 "a few samples are so bright that no filter can spread them; clamp radiance in the renderer",
             )
+            for shot in shots(probes):
+                if name in shot.arrays:
+                    shot.arrays[name] = np.minimum(shot.arrays[name].astype(np.float32), 50 * _usual(shot))
 
 
 def _lit(shot: Shot, name: str) -> Array:
     """The brightest channels of the pixels that are not black."""
     light = shot.arrays[name].astype(np.float32).max(-1)[_surface(shot)]
-    return light[light > 0]
+    return np.asarray(light[light > 0])
 
 
 def _usual(shot: Shot) -> float:
     """How bright a frame is where it is bright: of samples, what 1 % surpass, and the brightest thing seen."""
-    bright = [np.percentile(lit, 99) for name in ("diff", "spec") if name in shot.arrays and len(lit := _lit(shot, name))]
+    bright = [
+        np.percentile(lit, 99) for name in ("diff", "spec") if name in shot.arrays and len(lit := _lit(shot, name))
+    ]
     if "emission" in shot.arrays:
         bright.append(shot.arrays["emission"].max(initial=0))
     return max(map(float, bright), default=0.0) or 1.0
 
 
 def _surface(shot: Shot) -> Array:
-    z = np.abs(shot.arrays["view_z"])
+    z = np.abs(shot.arrays["view_z"].astype(np.float32))
     return np.asarray(z < shot.sky)  # False for NaN
 
 
@@ -154,9 +174,8 @@ def check_cameras(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
                     "--map camera.matrices=row",
                 )
                 break
-        if finding:
-            if shot is shots(probes)[0]:
-                yield finding
+        if finding and shot is shots(probes)[0]:
+            yield finding
 
 
 def check_normals(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
@@ -269,7 +288,11 @@ _SPACE_WORDS = {
         "normals are in a view space that looks along the other z",
         "--map normal.space=view",
     ),
-    "inverse": ("camera-inverse", "world_to_view is inverted (or its rotation transposed)", "--map camera.view=to_world"),
+    "inverse": (
+        "camera-inverse",
+        "world_to_view is inverted (or its rotation transposed)",
+        "--map camera.view=to_world",
+    ),
     **{
         axis: (
             "camera-handedness",
@@ -322,7 +345,7 @@ def _slopes(probe: Probe, kind: str) -> tuple[Array, Array]:
     with np.errstate(invalid="ignore", divide="ignore"):
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         normal *= -np.sign((normal * (above + below)).sum(-1, keepdims=True))
-    return normal, smooth & np.isfinite(normal).all(-1)
+    return normal, np.asarray(smooth & np.isfinite(normal).all(-1))
 
 
 def _angle(probe: Probe, normal: Array, smooth: Array, space: str) -> Array:
@@ -347,7 +370,8 @@ def _to_world(camera: Camera, vector: Array, space: str) -> Array:
 def _mend_space(shot: Shot, space: str) -> None:
     camera = shot.camera
     assert camera is not None
-    matrix, normal = camera.world_to_view, shot.arrays["normal"].astype(np.float32)
+    matrix: Array = camera.world_to_view
+    normal: Array = shot.arrays["normal"].astype(np.float32)
     if space == "inverse":
         matrix = np.linalg.inv(matrix)
     elif space in ("x", "y", "z"):
@@ -519,14 +543,16 @@ def _gain(probes: list[Probe], one: Meaning, other: Meaning, least: float = 0.3)
     are at least so many pixels apart."""
 
     def look(probe: Probe) -> Array | None:
-        read = [meaning.read(probe) for meaning in (one, other)]
-        targets = [probe.neighbour(meaning.frames) for meaning in (one, other)]
-        if read[0] is None or read[1] is None or targets[0] is None or targets[1] is None:
-            return None
-        costs = [mismatch(probe, t, r) for t, r in zip(targets, read, strict=True)]
-        apart = np.linalg.norm((read[0] - read[1])[:, :2], axis=-1) > least
+        motions, costs = [], []
+        for meaning in (one, other):
+            motion, target = meaning.read(probe), probe.neighbour(meaning.frames)
+            if motion is None or target is None:
+                return None
+            motions.append(motion[:, :2])
+            costs.append(mismatch(probe, target, motion))
+        apart = np.linalg.norm(motions[0] - motions[1], axis=-1) > least
         if one.frames != other.frames:
-            apart |= np.linalg.norm(read[0][:, :2], axis=-1) > least
+            apart |= np.linalg.norm(motions[0], axis=-1) > least
         return np.where(apart & probe.surface, costs, np.nan).T
 
     costs, blocks = pooled(probes, look)
@@ -566,7 +592,9 @@ def _steps(probes: list[Probe], meaning: Meaning) -> tuple[tuple[Array, Array], 
         x, y = (place + motion[:, k] - target.jitter[k] for k, place in enumerate(probe.places()))
         albedo = target.arrays["albedo"]
         found = looked_up(albedo, x, y)
-        across, down = (looked_up(albedo, x + i, y + j) - looked_up(albedo, x - i, y - j) for i, j in ((0.5, 0), (0, 0.5)))
+        across, down = (
+            looked_up(albedo, x + i, y + j) - looked_up(albedo, x - i, y - j) for i, j in ((0.5, 0), (0, 0.5))
+        )
         slope = across * motion[:, :1] + down * motion[:, 1:2]
         rest = probe.of("albedo") - found
         judged = (np.linalg.norm(motion[:, :2], axis=-1) > 0.5) & (mismatch(probe, target, motion) < 0.3)
@@ -617,7 +645,9 @@ def check_roughness(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding
     means = dict(zip(_ROUGHNESS, np.minimum(errors, 1).mean(0).tolist(), strict=True))
     kind = min(means, key=lambda key: means[key])
     if means[kind] < 0.12 and means["linear"] > 2 * means[kind]:
-        words = {"alpha": "GGX's alpha, the square of linear roughness", "glossiness": "glossiness, 1 - roughness"}[kind]
+        words = {"alpha": "GGX's alpha, the square of linear roughness", "glossiness": "glossiness, 1 - roughness"}[
+            kind
+        ]
         yield Finding(
             f"roughness-{kind}",
             ERROR,
@@ -641,13 +671,13 @@ _ROUGHNESS: dict[str, Callable[[Array], Array]] = {
 def _views(probe: Probe) -> Array:
     """(N, 3) unit directions from the eye to the pixels; world space, nan at the sky."""
     path = probe.points() - _eye(probe)
-    return path / np.linalg.norm(path, axis=-1, keepdims=True)
+    return np.asarray(path / np.linalg.norm(path, axis=-1, keepdims=True))
 
 
 def _eye(probe: Probe) -> Array:
     assert probe.now.camera is not None
     matrix = probe.now.camera.world_to_view
-    return -matrix[:3, :3].T @ matrix[:3, 3]
+    return np.asarray(-matrix[:3, :3].T @ matrix[:3, 3])
 
 
 def check_hits(sequence: Sequence, probes: list[Probe]) -> Iterator[Finding]:
@@ -1014,11 +1044,12 @@ def _emitted(probes: list[Probe], name: str) -> Finding | None:
                     ratios.append(middle[same])
     best = max(counts, key=lambda kind: counts[kind])
     if counts[best] >= 20 and counts[best] > 4 * counts["linear"]:
-        seen_ = f"{counts[best]} samples of {name} have the radiance of an emitter in view if {{}}, {counts['linear']} as it is"
+        told = f"{counts[best]} samples of {name} have the radiance of an emitter in view"
+        told += f" if {{}}, {counts['linear']} as it is"
         if best == "modulated":
             _demodulate(probes, (name,))
-            return _modulated(seen_.format("divided by albedo"))
-        return _mapped(seen_.format("decoded"))
+            return _modulated(told.format("divided by albedo"))
+        return _mapped(told.format("decoded"))
     logs = np.log(np.concatenate(ratios)) if ratios else np.zeros(0)
     if len(logs) < 40:
         return None
@@ -1082,4 +1113,16 @@ def _referred(probes: list[Probe], name: str) -> Finding | None:
     return _exposed(times, scale)
 
 
-CHECKS = (check_finite, check_fireflies, check_cameras, check_normals, check_geometry, check_motion, check_roughness, check_hits, check_shadows, check_albedo, check_radiance)
+CHECKS: tuple[Callable[[Sequence, list[Probe]], Iterator[Finding]], ...] = (
+    check_finite,
+    check_fireflies,
+    check_cameras,
+    check_normals,
+    check_geometry,
+    check_motion,
+    check_roughness,
+    check_hits,
+    check_shadows,
+    check_albedo,
+    check_radiance,
+)
