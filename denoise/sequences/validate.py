@@ -532,7 +532,7 @@ def _by_guides(probes: list[Probe], meanings: list[Meaning]) -> tuple[Meaning, s
     seen = f"guides differ by {100 * better.get(best, 1):.0f} % of what they do as it is"
     scale, error = _scale(probes, best)
     scaled = replace(best, scale=scale)
-    if abs(scale - 1) > max(0.02, _SURE * error) and _gain(probes, best, scaled, 0.02)[1] > _SURE / 2:
+    if abs(scale - 1) > max(0.02, _SURE * error) and _gain(probes, best, scaled, 0.02)[1] > 0:
         best = scaled
         seen = f"guides fit best where motion is {scale:.4g} (+- {error:.2g}) times as long"
     return best, seen
