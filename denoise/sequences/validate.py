@@ -286,7 +286,7 @@ _SPACE_WORDS = {
     "view, z flipped": (
         "normal-view-space",
         "normals are in a view space that looks along the other z",
-        "--map normal.space=view",
+        "--map normal.space=view_z_flipped",
     ),
     "inverse": (
         "camera-inverse",
