@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoise import DenoiseError, devices, sequences
@@ -135,6 +136,24 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _validate(options: argparse.Namespace) -> int:
+    from denoise.sequences.files import write_picture
+    from denoise.sequences.validate import sheet, validate
+
+    sequence = _open(options)
+    found = validate(sequence, options.frames)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in found], indent=1))
+    else:
+        print("\n".join(map(str, found)) or f"{options.sequence}: no mistake found")
+    if options.sheet:
+        try:
+            write_picture(Path(options.sheet), sheet(sequence, options.frames))
+        except (TypeError, ValueError) as error:
+            print(f"no sheet, because no denoiser takes these frames: {error}", file=sys.stderr)
+    return 1 if found else 0
+
+
 def _devices(options: argparse.Namespace) -> int:
     found = devices()
     print(json.dumps([asdict(device) for device in found], indent=1) if options.json else "\n".join(map(str, found)))
@@ -238,6 +257,12 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("file", metavar="FILE", help="an EXR file")
     mapped(look)
     look.add_argument("--json", action="store_true", help="print JSON")
+
+    check = add("validate", _validate, "cli", "find mistakes in the numbers of a sequence: conventions, units, spaces")
+    source(check)
+    check.add_argument("--frames", metavar="A-B", type=_frames, help="frames to choose from (default: all)")
+    check.add_argument("--json", action="store_true", help="print JSON: one object for each mistake")
+    check.add_argument("--sheet", metavar="OUT.png", help="write a picture of the inputs and of what becomes of them")
 
     listing = add("devices", _devices, "cli", "list what can run here, and why the rest cannot")
     listing.add_argument("--json", action="store_true", help="print JSON")

@@ -318,9 +318,9 @@ def reproject(shot: Shot, depth: Array) -> tuple[Array, Array, Array]:
     return x, y, expected
 
 
-def world_points(camera: Camera, depth: Array, x: Array, y: Array) -> Array:
-    """(H, W, 3) of what is seen at a depth, through points of the picture in pixels."""
-    height, width = depth.shape
+def world_points(camera: Camera, depth: Array, x: Array, y: Array, shape: tuple[int, ...] | None = None) -> Array:
+    """(..., 3) of what is seen at a depth, through points of the picture in pixels; shape: (H, W), default of depth."""
+    height, width = shape or depth.shape
     clip, (perspective, forward) = camera.view_to_clip, _kind(camera)
     ndc = np.stack(np.broadcast_arrays(2 * x / width - 1, 1 - 2 * y / height), -1)
     z = forward * depth
