@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from denoise.settings import FrameSettings, did_you_mean
+from denoise.settings import did_you_mean
 
 from .object_motion import object_motion
 from .screen_rays import screen_hit_distances

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .view import Array, Mask, View, bilinear, inside
+from .view import Array, Mask, View, bilinear, inside, turn
 
 _LEAST_PIXELS = 24  # of an object in both frames; smaller ones count as still
 _SAMPLES = 1500  # pixels of an object that are fitted
@@ -94,7 +94,7 @@ class _Fit:
         return best[1] if best[0] < _GAIN * still else None
 
     def moved(self, points: Array, pose: Array) -> Array:
-        return (points - self.middle) @ _turn(pose[:3] / self.radius).T + self.middle + pose[3:]
+        return (points - self.middle) @ turn(pose[:3] / self.radius).T + self.middle + pose[3:]
 
     def _descend(self, pose: Array) -> tuple[float, Array]:
         damping, cost = 1e-2, self._cost(pose)
@@ -125,7 +125,6 @@ class _Fit:
 
     def _residuals(self, pose: Array) -> tuple[Array, Mask]:
         """Differences (N, K) of the moved points to what the previous frame saw, and which say anything."""
-        turn = _turn(pose[:3] / self.radius)
         points = self.moved(self.points, pose)
         before = self.past.before
         place, _ = before.project(before.to_view(points))
@@ -133,7 +132,7 @@ class _Fit:
         met = seen & self.past_mask[row, column]
         there = place - before.jitter
         distance = (self.past.normal[row, column] * (points - self.past.points[row, column])).sum(axis=1)
-        normal = (bilinear(self.past.normal, there) - self.normal @ turn.T) / _NORMAL_SCALE
+        normal = (bilinear(self.past.normal, there) - self.normal @ turn(pose[:3] / self.radius).T) / _NORMAL_SCALE
         columns = [distance[:, None] / self.pixel, normal]
         if self.albedo is not None and self.past.albedo is not None:
             columns.append((bilinear(self.past.albedo, there) - self.albedo) / _ALBEDO_SCALE)
@@ -142,16 +141,6 @@ class _Fit:
         valid = np.repeat(met[:, None], residuals.shape[1], 1)
         valid[:, -1] = seen
         return residuals, valid
-
-
-def _turn(vector: Array) -> Array:
-    """Rotation matrix of a rotation vector: O. Rodrigues' formula."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
 def _blurred(mask: Mask) -> Array:

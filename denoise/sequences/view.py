@@ -114,3 +114,13 @@ def bilinear(image: Array, pixels: Array) -> Array:
     top = image[y0, x0] * (1 - fx) + image[y0, x1] * fx
     bottom = image[y1, x0] * (1 - fx) + image[y1, x1] * fx
     return np.asarray(top * (1 - fy) + bottom * fy)
+
+
+def turn(vector: Array) -> Array:
+    """Rotation matrix of a rotation vector: O. Rodrigues' formula."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
