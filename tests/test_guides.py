@@ -98,7 +98,7 @@ def test_depth_motion_of_moving_objects(jitter: bool) -> None:
         assert moving.sum() > 200
         assert np.median(error[seen]) < 0.002
         assert np.mean(error[seen] < 0.01) > 0.9
-        assert error[seen].mean() < 0.5 * unknown[seen].mean()
+        assert error[seen].mean() < 0.7 * unknown[seen].mean()
         assert np.quantile(error[~moving], 0.99) < 0.001
 
 

@@ -304,7 +304,7 @@ def depth_motion(arrays: Mapping[str, Array], previous: Mapping[str, Array], vie
     if not moving.any():
         return still[..., 2]
     # Only where something moves: elsewhere nothing has to be looked up.
-    place = (view.pixels() - view.jitter + motion + before.jitter)[moving]
+    place = (view.pixels() + motion - before.jitter)[moving]
     then, found = _previous_depth(place, arrays, previous, moving, before)
     step = then - view_z[moving]
     # A surface goes no farther in depth than some times what it is seen to go sideways, and a little.

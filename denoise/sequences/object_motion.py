@@ -19,7 +19,7 @@ _SAMPLES = 1500  # pixels of an object that are fitted
 _ITERATIONS = 12
 _ROBUST = 3.0  # a residual beyond it counts as that much: silhouettes hide a part
 _STILL = 0.05  # mean squared residual of an object that certainly stands still
-_GAIN = 0.8  # the share of the still scene's residual that a fit must get below, to be believed
+_GAIN = 0.7  # the share of the still scene's residual that a fit must get below, to be believed
 
 # How large a difference is as bad as a distance of one pixel.
 _NORMAL_SCALE, _ALBEDO_SCALE, _OUTLINE_SCALE = 0.1, 0.05, 0.2
@@ -86,7 +86,7 @@ class _Fit:
     def solve(self) -> Array | None:
         """The motion, or None for an object that stands still or that nothing fits better than that."""
         still = self._cost(np.zeros(6))
-        if still < _STILL:
+        if not _STILL <= still < np.inf:
             return None
         past_middle = self.past.points[self.past_mask].mean(axis=0)
         starts = [np.zeros(6), np.concatenate([np.zeros(3), past_middle - self.middle])]
@@ -119,8 +119,12 @@ class _Fit:
         return cost, pose
 
     def _cost(self, pose: Array) -> float:
+        """Mean square of the bounded residuals of the points that stay in the picture, infinite if fewer than half do."""
         residuals, valid = self._residuals(pose)
-        bounded = np.where(valid, np.minimum(residuals**2, _ROBUST**2), _ROBUST**2)
+        seen = valid[:, -1]
+        if seen.mean() < 0.5:
+            return np.inf
+        bounded = np.where(valid, np.minimum(residuals**2, _ROBUST**2), _ROBUST**2)[seen]
         return float(bounded[:, :1].mean() + bounded[:, 1:].mean())
 
     def _residuals(self, pose: Array) -> tuple[Array, Mask]:
@@ -128,9 +132,9 @@ class _Fit:
         points = self.moved(self.points, pose)
         before = self.past.before
         place, _ = before.project(before.to_view(points))
-        column, row, seen = inside(place, before.width, before.height)
-        met = seen & self.past_mask[row, column]
         there = place - before.jitter
+        column, row, seen = inside(there, before.width, before.height)
+        met = seen & self.past_mask[row, column]
         distance = (self.past.normal[row, column] * (points - self.past.points[row, column])).sum(axis=1)
         normal = (bilinear(self.past.normal, there) - self.normal @ turn(pose[:3] / self.radius).T) / _NORMAL_SCALE
         columns = [distance[:, None] / self.pixel, normal]

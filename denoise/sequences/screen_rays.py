@@ -20,6 +20,7 @@ NOTHING = 0.5  # what a ray that finds nothing counts as, times View.span
 _FIRST, _LAST = 0.005, 5.0  # distances of the first and the last step, times span
 _ABOVE = 0.0025  # where rays start above the surface, times span: depth buffers have steps
 _THICKNESS = 0.1  # of things, times span: a ray that far behind one passes at its back
+_FAR = np.float32(1e30)  # the depth of the sky
 _PIXELS = 300_000  # rays of a lobe are followed for so many pixels at most; the others take the distance of a neighbour
 
 
@@ -48,28 +49,28 @@ def screen_hit_distances(view_z: Array, normal: Array, view: View, roughness: Ar
 
 
 def _lobe(points: Array, normals: Array, roughness: Array | None, depth: Array, view: View) -> Array:
-    span = view.span(view.sign * points[:, 2])
-    start = points + normals * (_ABOVE * span)[:, None]
+    span = view.span(np.float32(view.sign) * points[:, 2]).astype(np.float32)
+    start = points + normals * (np.float32(_ABOVE) * span)[:, None]
     if roughness is not None:
         lengths = _follow(start, main_direction(points, normals, roughness, view), span, depth, view)
-        return np.where(lengths > 0, lengths, NOTHING * span)
+        return np.where(lengths > 0, lengths, np.float32(NOTHING) * span)
     total = np.zeros(len(points), np.float32)
     tangents = _tangents(normals)
     for x, y, z in _cosine_directions(RAYS):
         lengths = _follow(start, tangents[0] * x + tangents[1] * y + normals * z, span, depth, view)
-        total += np.where(lengths > 0, np.minimum(lengths, span), NOTHING * span)
+        total += np.where(lengths > 0, np.minimum(lengths, span), np.float32(NOTHING) * span)
     return total / np.float32(RAYS)
 
 
 def _follow(start: Array, direction: Array, span: Array, depth: Array, view: View) -> Array:
     """Distances (N,) at which rays from view-space points first pass behind the depth buffer; 0 where none is found."""
     height, width = depth.shape
-    surface_depth = np.where(view.is_surface(depth), depth, np.float32(np.inf)).ravel()
+    surface_depth = np.where(view.is_surface(depth), depth, _FAR).ravel()
     found = np.zeros(len(start), np.float32)
     alive = np.arange(len(start))
     ratio = np.float32((_LAST / _FIRST) ** (1 / (STEPS - 1)))
     length, before = np.float32(_FIRST) * span, np.zeros_like(span)
-    gap_before = np.full(len(start), -np.inf, np.float32)
+    gap_before = np.float32(-_ABOVE) * span
     clip = view.view_to_clip.astype(np.float32)
     for _ in range(STEPS):
         x, y, z = (start[:, k] + direction[:, k] * length for k in range(3))
@@ -82,10 +83,10 @@ def _follow(start: Array, direction: Array, span: Array, depth: Array, view: Vie
         place = np.where(kept, row, 0).astype(np.int32) * width + np.where(kept, column, 0).astype(np.int32)
         gap = ray_depth - surface_depth[place]
         least = np.float32(_ABOVE) * span
-        most = np.maximum(_THICKNESS * span, 1.5 * (length - before) * np.abs(direction[:, 2]))
+        most = np.maximum(np.float32(_THICKNESS) * span, 1.5 * (length - before) * np.abs(direction[:, 2]))
         hit = kept & (gap > least) & (gap < most) & (gap_before <= least)
-        share = np.where(np.isfinite(gap_before), -gap_before / np.maximum(gap - gap_before, 1e-9), 1)
-        found[alive[hit]] = (before + np.clip(share, 0, 1) * (length - before))[hit]
+        share = np.clip(-gap_before[hit] / (gap - gap_before)[hit], 0, 1)  # of the step, where the ray goes under
+        found[alive[hit]] = before[hit] + share * (length - before)[hit]
         kept &= ~hit
         if not kept.any():
             break
