@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each missing input costs: sequences denoised with an input withheld and replaced as `denoise.sequences.guides` does."""
+"""What each missing input costs: sequences with an input withheld, and replaced as `denoise.sequences.guides` does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from denoise import metrics
 from denoise.sequences import Arrays, Sequence, create, denoise_frame, frame_inputs
 from denoise.sequences.find_cameras import camera_from_position, cameras_from_motion
-from denoise.sequences.guides import Substitutes, complete
+from denoise.sequences.guides import Substitutes, complete, one_signal
 from denoise.sequences.view import View
 
 from . import machine, quality
@@ -24,6 +24,9 @@ from .report import Report, Row
 
 DENOISERS = ("reblur", "relax")
 COLUMNS = ("flip", "psnr", "trmse", "trmse_warped", "energy")
+
+
+DEFAULT = Substitutes()
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Mode:
     """
 
     without: Collection[str] = ()
-    how: Substitutes | None = Substitutes()
+    how: Substitutes | None = DEFAULT
     change: Callable[[Arrays, View], Arrays] = lambda arrays, view: arrays
     cameras: Callable[[Sequence], list[Any]] | None = None
 
@@ -56,6 +59,13 @@ def _picture(arrays: Arrays, view: View) -> Arrays:
 def _both_albedos(arrays: Arrays, view: View) -> Arrays:
     albedo = arrays["albedo"].astype(np.float32) + arrays["spec_factor"]
     return {**_picture(arrays, view), "albedo": albedo}
+
+
+def _as_diffuse(arrays: Arrays, view: View) -> Arrays:
+    picture = _both_albedos(arrays, view)
+    parts = one_signal(picture, view)
+    kept = {k: v for k, v in picture.items() if k != "roughness"}
+    return {**kept, "diff": parts["spec"], "albedo": parts["spec_factor"], "emission": parts["emission"]}
 
 
 def _no_albedo(arrays: Arrays, view: View) -> Arrays:
@@ -84,15 +94,15 @@ def _standing_still(sequence: Sequence) -> list[Any]:
     return [{"world_to_view": np.eye(4).tolist(), "view_to_clip": lens}] * sequence.num_frames
 
 
+_PARTS = ("albedo", "spec_factor", "emission", "diff", "spec")
 _HITS = ("diff_hit", "spec_hit")
 MODES = {
     "everything given": Mode(how=None),
     "hit distances: rays on screen": Mode(_HITS),
     "hit distances: constant": Mode(_HITS, Substitutes(hit_distance="constant")),
     "hit distances: none": Mode(_HITS, None),
-    "roughness: 0.5": Mode(("roughness",)),
-    "roughness: 0.3": Mode(("roughness",), Substitutes(roughness=0.3)),
-    "roughness: 0.7": Mode(("roughness",), Substitutes(roughness=0.7)),
+    "roughness: 0.3": Mode(("roughness",)),
+    "roughness: 0.5": Mode(("roughness",), Substitutes(roughness=0.5)),
     "motion: cameras and object ids": Mode(("motion",)),
     "motion: cameras": Mode(("motion",), None),
     "third of motion: previous depth": Mode(change=_two_channels),
@@ -106,6 +116,8 @@ MODES = {
     "lobes: one picture, both albedos": Mode(change=_both_albedos),
     "lobes: one picture, diffuse albedo": Mode(change=_picture),
     "lobes: one picture, no albedo": Mode(change=_no_albedo),
+    "lobes: one picture, no roughness": Mode(("roughness",), change=_both_albedos),
+    "lobes: one picture, as diffuse": Mode(change=_as_diffuse),
     "as Blender: no hits, roughness, third": Mode((*_HITS, "roughness"), change=_two_channels),
 }
 
@@ -178,8 +190,8 @@ def _prepared(sequence: Sequence, mode: Mode) -> tuple[list[Arrays], Sequence, d
         previous = left
         if "color" in left:  # what there is to score is the picture, put together from its own factors
             signals = ("diff", "spec", "shadow", "ref", "se", "sun", "unshadowed")
-            kept = {k: v for k, v in whole.items() if not k.startswith(signals)}
-            factors = {k: frames[-1][k] for k in ("albedo", "emission", "diff")}
+            kept = {k: v for k, v in whole.items() if not k.startswith((*signals, "albedo"))}
+            factors = {k: v for k, v in frames[-1].items() if k in _PARTS}
             references = {k: v for k, v in whole.items() if k == "ref_color"}
             scored[index] = {**kept, **factors, **references}
     return frames, Sequence(sequence.meta, scored), meta

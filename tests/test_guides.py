@@ -111,7 +111,7 @@ def test_rigid_objects_are_followed() -> None:
 
 
 def test_nothing_moves_where_nothing_moved() -> None:
-    arrays, _, still, moving = moves("room", 6)
+    arrays = guides("room", 6)
     same = {**guides("room", 6), "motion": None}
     here = view("room", 6)
     zero = static_motion(arrays["view_z"], here, here)
@@ -145,7 +145,8 @@ def test_hit_distances_on_screen_have_the_order_of_true_ones() -> None:
     estimate = screen_hit_distances(arrays["view_z"], arrays["normal"], here, roughness)
     truth = arrays["spec_hit"].astype(np.float32)
     surface = here.is_surface(arrays["view_z"])
-    assert (estimate[surface] > 0).all() and not estimate[~surface].any()
+    assert (estimate[surface] > 0).all()
+    assert not estimate[~surface].any()
     met = surface & (truth > 0) & (truth < 65504) & (roughness < 0.4)
     found = met & (np.abs(estimate - 0.5 * here.span(arrays["view_z"])) > 1e-3 * estimate)  # met something on screen
     assert found.sum() > 0.2 * met.sum()
@@ -181,8 +182,9 @@ def test_one_signal_composes_to_the_picture(left_out: tuple[str, ...]) -> None:
     color = metrics.compose(arrays, metrics.noisy_signals(arrays))
     given = {name: arrays[name] for name in ("view_z", "albedo", "emission") if name not in left_out}
     parts = one_signal({**given, "color": color}, view("gloss", 6))
-    assert np.allclose(metrics.compose({**given, **parts}, {"diff": parts["diff"]}), color, rtol=1e-5, atol=1e-6)
-    assert parts["diff"].max() <= color.max() / 0.02
+    whole = metrics.compose({"view_z": arrays["view_z"], **parts}, {"spec": parts["spec"]})
+    assert np.allclose(whole, color, rtol=1e-5, atol=1e-6)
+    assert parts["spec"].max() <= color.max() / 0.02
 
 
 def positions(scene: str, index: int) -> NDArray[np.float32]:
@@ -235,7 +237,8 @@ def test_what_is_missing_is_said() -> None:
         *("view_z", "normal", "roughness", "motion", "diff_hit", "spec_hit")
     }
     assert "0.25" in missing(["spec", "view_z"], Substitutes(roughness=0.25))["roughness"]
-    assert set(missing(["color", "view_z", "normal", "motion"])) == {"diff", "diff_hit"}
+    assert set(missing(["color", "view_z", "normal", "motion"])) == {"spec", "roughness", "spec_hit"}
+    assert set(missing(["color", "view_z", "normal", "motion", "roughness"])) == {"spec", "spec_hit"}
     with pytest.raises(ValueError, match="view_z: missing"):
         missing(["diff"])
     with pytest.raises(ValueError, match="nothing to denoise"):
@@ -264,6 +267,7 @@ def test_nothing_breaks_under_any_sky(size: tuple[int, int], depth: str) -> None
     signals: list[Arrays] = [
         {"diff": np.ones((*shape, 3), np.float32), "spec": np.ones((*shape, 3), np.float32)},
         {"color": np.ones((*shape, 3), np.float32)},
+        {"color": np.ones((*shape, 3), np.float32), "roughness": np.ones(shape, np.float16)},
         {"diff": np.ones((*shape, 3), np.float32), "motion": np.zeros((*shape, 2), np.float32)},
     ]
     for signal in signals:
@@ -272,7 +276,7 @@ def test_nothing_breaks_under_any_sky(size: tuple[int, int], depth: str) -> None
             for name in found.keys() - {"view_z"}:
                 assert np.isfinite(found[name]).all(), name
             assert set(missing({**frame, **signal}, how)) | {"view_z"} >= found.keys() - {*frame, *signal} - {
-                *("albedo", "emission")
+                *("albedo", "spec_factor", "emission")
             }
 
 
@@ -294,4 +298,5 @@ def test_a_sequence_is_completed_frame_by_frame(tmp_path: Path) -> None:
         if index:
             assert np.allclose(arrays["motion"][6:, 4:-4], whole.frames[index]["motion"][6:, 4:-4], atol=1e-3)
     assert read == [0, 1, 2, 3]
-    assert "motion" in sequence.frames[2] and read[4:] == [2, 1]  # out of order, the one before is read for it
+    assert "motion" in sequence.frames[2]
+    assert read[4:] == [2, 1]  # out of order, the one before is read for it

@@ -32,7 +32,7 @@ def camera_from_position(position: Array) -> Camera:
     position = np.asarray(position, np.float64)
     height, width = position.shape[:2]
     with np.errstate(invalid="ignore"):
-        surface = np.isfinite(position).all(axis=2) & position.any(axis=2)
+        surface = np.asarray(np.isfinite(position).all(axis=2) & position.any(axis=2))
     rows, columns = _some(surface)
     if len(rows) < 24:
         raise ValueError(f"camera: {len(rows)} pixels have a position, too few to find it from")
@@ -153,13 +153,9 @@ def _step(frame: Mapping[str, Array], lens: View) -> Array:
         z = np.maximum(z, 1e-9)
         zero = np.zeros_like(x)
         # Of the projection by a small turn and step in the space of the moved points.
-        by_point = np.stack(
-            [
-                np.stack([scale[0] / z, zero, -scale[0] * x / z**2], 1),
-                np.stack([zero, scale[1] / z, -scale[1] * y / z**2], 1),
-            ],
-            1,
-        )
+        by_x = np.stack([scale[0] / z, zero, -scale[0] * x / z**2], 1)
+        by_y = np.stack([zero, scale[1] / z, -scale[1] * y / z**2], 1)
+        by_point = np.stack([by_x, by_y], 1)
         by_turn = np.stack([np.cross(np.eye(3)[k], moved) for k in range(3)], 2)
         slopes = np.concatenate([by_point @ by_turn, by_point], 2)
         depth = float(np.median(z))

@@ -8,7 +8,7 @@
     motion            view_z and the two cameras: right for what stands still; with `object_id`, things that moved as a whole
                       are followed as well (`object_motion`)
     third of motion   the depth that the previous frame has where motion points
-    diff and albedo   `color` by `albedo`: all light as one diffuse signal
+    spec, spec_factor `color` by `albedo`: all light as one signal
     diff_hit,         rays through the depth buffer
     spec_hit
 
@@ -36,7 +36,7 @@ from .view import Array, Mask, View, bilinear, inside
 HitDistance = Literal["screen", "constant", "none"]
 
 CONSTANT_HIT = 0.5  # times View.span
-DEFAULT_ROUGHNESS = 0.5
+DEFAULT_ROUGHNESS = 0.3
 ALBEDO_FLOOR = 0.02  # what is darker is not divided by: it would be noise
 
 _MOVED = 0.25  # pixels between a motion and that of a still scene, from which on something moves
@@ -78,9 +78,9 @@ def missing(names: Iterable[str], how: Substitutes = Substitutes()) -> dict[str,
     if "normal" not in given:
         found["normal"] = "from view_z: flat facets without bumps"
     if not given & {"diff", "spec"} and "color" in given:
-        given.add("diff")
-        divided = "color by albedo" if "albedo" in given else "color as it is (no albedo)"
-        found["diff"] = f"{divided}: one diffuse signal for all light, so reflections smear when the camera moves"
+        given.add("spec")
+        divided = "color by albedo" if "albedo" in given else "color as it is, so textures blur (no albedo)"
+        found["spec"] = f"{divided}, all light as one signal: shadows and reflections blur, less so with relax"
     if "spec" in given and "roughness" not in given:
         found["roughness"] = f"{how.roughness:g} everywhere"
     if "motion" not in given:
@@ -149,6 +149,7 @@ def complete(
         found["normal"] = normals_from_depth(view_z, view)
     if "diff" not in found and "spec" not in found and "color" in found:
         found |= one_signal(found, view)
+        found.pop("albedo", None)  # it is in the factor: the picture is put together without it
     if "spec" in found and "roughness" not in found:
         found["roughness"] = np.full(view_z.shape, how.roughness, np.float16)
     if _reads_previous(found):
@@ -215,7 +216,7 @@ def _slope(points: Array, inverse: Array, axis: int) -> Array:
     def bend(step: int) -> Array:
         """How far the neighbour is from the plane that its own side suggests, beside the jump to it."""
         one, two = moved(inverse, step), moved(inverse, 2 * step)
-        return np.abs(inverse - 2 * one + two) + 1e-3 * np.abs(inverse - one)
+        return np.asarray(np.abs(inverse - 2 * one + two) + 1e-3 * np.abs(inverse - one))
 
     position = np.arange(size).reshape([-1 if k == axis else 1 for k in range(2)])
     forward = (bend(1) <= bend(-1)) | (position == 0)
@@ -224,22 +225,23 @@ def _slope(points: Array, inverse: Array, axis: int) -> Array:
 
 
 def one_signal(arrays: Mapping[str, Array], view: View) -> Arrays:
-    """All light of a picture as one diffuse signal: diff, albedo and emission (H, W, 3) float32, of which the picture is
-    emission + diff * albedo.
+    """All light of a picture as one signal: spec, spec_factor and emission, (H, W, 3) float32 each, with the picture
+    emission + spec * spec_factor.
 
     arrays  view_z, color; and, if known, albedo (with that of the specular lobe in it, if the renderer has such a one) and
             emission, the light that surfaces send out themselves
 
-    What is almost black is not divided: there the albedo is 1. The sky is emission.
+    As a specular signal reflections and shadows stay sharper than as a diffuse one, and where the roughness is high there
+    is no difference. What is almost black is not divided: there the factor is 1. The sky is emission.
     """
     color = np.asarray(arrays["color"], np.float32)
     surface = view.is_surface(arrays["view_z"])[..., None]
     emission = np.asarray(arrays.get("emission", np.zeros_like(color)), np.float32)
-    albedo = np.asarray(arrays.get("albedo", np.ones_like(color)), np.float32)
-    albedo = np.where(albedo.max(axis=2, keepdims=True) > ALBEDO_FLOOR, np.maximum(albedo, ALBEDO_FLOOR), 1)
+    factor = np.asarray(arrays.get("albedo", np.ones_like(color)), np.float32)
+    factor = np.where(factor.max(axis=2, keepdims=True) > ALBEDO_FLOOR, np.maximum(factor, ALBEDO_FLOOR), 1)
     return {
-        "diff": np.where(surface, np.maximum(color - emission, 0) / albedo, 0),
-        "albedo": np.where(surface, albedo, 0),
+        "spec": np.where(surface, np.maximum(color - emission, 0) / factor, 0),
+        "spec_factor": np.where(surface, factor, 0),
         "emission": np.where(surface, emission, color),
     }
 
@@ -283,7 +285,7 @@ def static_motion(view_z: Array, view: View, before: View) -> Array:
     then = before.to_view(np.where(surface[..., None], world, world - view.eye + before.eye))
     pixels, depth = before.project(then)
     motion = np.dstack([pixels - view.pixels(), np.where(surface, depth - np.abs(view_z), 0)])
-    return np.nan_to_num(motion, nan=0, posinf=0, neginf=0).astype(np.float32)
+    return np.where(np.isfinite(motion), motion, 0).astype(np.float32)
 
 
 def depth_motion(arrays: Mapping[str, Array], previous: Mapping[str, Array], view: View, before: View) -> Array:

@@ -94,7 +94,7 @@ class _Fit:
         return best[1] if best[0] < _GAIN * still else None
 
     def moved(self, points: Array, pose: Array) -> Array:
-        return (points - self.middle) @ turn(pose[:3] / self.radius).T + self.middle + pose[3:]
+        return np.asarray((points - self.middle) @ turn(pose[:3] / self.radius).T + self.middle + pose[3:])
 
     def _descend(self, pose: Array) -> tuple[float, Array]:
         damping, cost = 1e-2, self._cost(pose)

@@ -99,7 +99,7 @@ def main_direction(points: Array, normals: Array, roughness: Array, view: View) 
     """The direction (N, 3) around which the specular lobe's rays go: the mirrored one for a mirror, towards the normal
     with the roughness. The fit of S. Lagarde and C. de Rousiers, "Moving Frostbite to PBR", 2014, listing 22."""
     if view.orthographic:
-        to_eye = np.broadcast_to(np.float32([0, 0, -view.sign]), points.shape)
+        to_eye = np.broadcast_to(np.array([0, 0, -view.sign], np.float32), points.shape)
     else:
         to_eye = -points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     mirrored = 2 * (normals * to_eye).sum(axis=1, keepdims=True) * normals - to_eye

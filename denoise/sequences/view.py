@@ -89,7 +89,7 @@ class View:
         """Height of what the picture shows at a depth, in world units: a length that no choice of units changes."""
         clip = self.view_to_clip
         one = np.ones_like(depth) * abs(clip[3, 3]) if self.orthographic else depth
-        return 2 * one / abs(clip[1, 1])
+        return np.asarray(2 * one / abs(clip[1, 1]))
 
 
 def inside(pixels: Array, width: int, height: int) -> tuple[Array, Array, Mask]:
