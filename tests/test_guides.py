@@ -70,7 +70,7 @@ def test_points_project_to_where_they_came_from(projection: str) -> None:
     lens = View(camera, 7, 5)
     depth = np.linspace(1, 9, 35).reshape(5, 7)
     pixels, back = lens.project(lens.points(depth))
-    assert np.allclose(pixels, lens.pixels())
+    assert np.allclose(pixels, lens.pixels)
     assert np.allclose(back, depth)
     assert np.allclose(pixels - [0.25, -0.125] - 0.5, np.stack(np.meshgrid(np.arange(7), np.arange(5)), -1))
 

@@ -115,9 +115,9 @@ def _orientation(frame: Mapping[str, Array], lens: View) -> Array:
     """The rotation, with a reflection where the world is right-handed, from world normals to those of the depths."""
     from .guides import normals_from_depth
 
-    surface = lens.is_surface(frame["view_z"])
-    seen = normals_from_depth(frame["view_z"], lens)[surface].astype(np.float64)
-    world = np.asarray(frame["normal"], np.float64)[surface]
+    at = _some(lens.is_surface(frame["view_z"]))
+    seen = normals_from_depth(frame["view_z"], lens)[at].astype(np.float64)
+    world = np.asarray(frame["normal"], np.float64)[at]
     weights = np.ones(len(seen))
     rotation = np.eye(3)
     for _ in range(_PASSES):
@@ -134,8 +134,8 @@ def _step(frame: Mapping[str, Array], lens: View) -> Array:
     picture follows."""
     surface = lens.is_surface(frame["view_z"])
     rows, columns = _some(surface)
-    points = lens.points(frame["view_z"][rows, columns], lens.pixels()[rows, columns])
-    wanted = lens.pixels()[rows, columns] + np.asarray(frame["motion"], np.float64)[rows, columns, :2]
+    points = lens.points(frame["view_z"][rows, columns], lens.pixels[rows, columns])
+    wanted = lens.pixels[rows, columns] + np.asarray(frame["motion"], np.float64)[rows, columns, :2]
     step = np.eye(4)
     if len(rows) < 24:
         return step

@@ -284,7 +284,7 @@ def static_motion(view_z: Array, view: View, before: View) -> Array:
     world = view.to_world(points)
     then = before.to_view(np.where(surface[..., None], world, world - view.eye + before.eye))
     pixels, depth = before.project(then)
-    motion = np.dstack([pixels - view.pixels(), np.where(surface, depth - np.abs(view_z), 0)])
+    motion = np.dstack([pixels - view.pixels, np.where(surface, depth - np.abs(view_z), 0)])
     return np.where(np.isfinite(motion), motion, 0).astype(np.float32)
 
 
@@ -306,7 +306,7 @@ def depth_motion(arrays: Mapping[str, Array], previous: Mapping[str, Array], vie
     if not moving.any():
         return still[..., 2]
     # Only where something moves: elsewhere nothing has to be looked up.
-    place = (view.pixels() + motion - before.jitter)[moving]
+    place = (view.pixels + motion - before.jitter)[moving]
     then, found = _previous_depth(place, arrays, previous, moving, before)
     step = then - view_z[moving]
     # A surface goes no farther in depth than some times what it is seen to go sideways, and a little.

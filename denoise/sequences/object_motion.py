@@ -15,6 +15,7 @@ import numpy as np
 from .view import Array, Mask, View, bilinear, inside, turn
 
 _LEAST_PIXELS = 24  # of an object in both frames; smaller ones count as still
+_OUTLINE_REACH = 3  # pixels over which the silhouette is blurred, twice
 _SAMPLES = 1500  # pixels of an object that are fitted
 _ITERATIONS = 12
 _ROBUST = 3.0  # a residual beyond it counts as that much: silhouettes hide a part
@@ -47,9 +48,9 @@ def object_motion(
         pose = fit.solve()
         if pose is None:
             continue
-        points = fit.moved(view.to_world(view.points(arrays["view_z"][mask], view.pixels()[mask])), pose)
+        points = fit.moved(view.to_world(view.points(arrays["view_z"][mask], view.pixels[mask])), pose)
         place, depth = before.project(before.to_view(points))
-        found = np.column_stack([place - view.pixels()[mask], depth - np.abs(arrays["view_z"][mask])])
+        found = np.column_stack([place - view.pixels[mask], depth - np.abs(arrays["view_z"][mask])])
         motion[mask] = np.where(np.isfinite(found), found, motion[mask])
     return motion
 
@@ -73,7 +74,7 @@ class _Fit:
         rows, columns = np.nonzero(mask)
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLES)).astype(int)
         at = rows[chosen], columns[chosen]
-        self.points = view.to_world(view.points(arrays["view_z"][at], view.pixels()[at]))
+        self.points = view.to_world(view.points(arrays["view_z"][at], view.pixels[at]))
         self.middle = self.points.mean(axis=0)
         self.radius = max(float(np.sqrt(((self.points - self.middle) ** 2).sum(axis=1).mean())), 1e-9)
         self.pixel = float(np.median(view.span(np.abs(np.asarray(arrays["view_z"][at], np.float64))))) / view.height
@@ -149,11 +150,20 @@ class _Fit:
 
 def _blurred(mask: Mask) -> Array:
     """A mask whose edge is a ramp of some pixels, so that it has a slope to follow."""
-    image = mask.astype(np.float32)
+    blurred = np.zeros(mask.shape, np.float32)
+    box = tuple(_extent(mask.any(axis=1 - axis), 2 * _OUTLINE_REACH) for axis in (0, 1))
+    image = mask[box].astype(np.float32)
+    width = 2 * _OUTLINE_REACH + 1
     for axis in (0, 1, 0, 1):
-        padded = np.pad(image, [(3, 3) if k == axis else (0, 0) for k in range(2)], mode="edge")
-        sums = np.cumsum(np.insert(padded, 0, 0, axis), axis, dtype=np.float64)
-        size = image.shape[axis]
-        last, first = (np.take(sums, np.arange(size) + k, axis) for k in (7, 0))
-        image = ((last - first) / 7).astype(np.float32)
-    return image
+        padding = [(_OUTLINE_REACH, _OUTLINE_REACH) if k == axis else (0, 0) for k in range(2)]
+        sums = np.cumsum(np.insert(np.pad(image, padding, mode="edge"), 0, 0, axis), axis, dtype=np.float64)
+        first = np.arange(image.shape[axis])
+        image = ((np.take(sums, first + width, axis) - np.take(sums, first, axis)) / width).astype(np.float32)
+    blurred[box] = image
+    return blurred
+
+
+def _extent(any_of: Mask, margin: int) -> slice:
+    """The part of a line from the first to the last that is true, with a margin."""
+    places = np.flatnonzero(any_of)
+    return slice(max(int(places[0]) - margin, 0), int(places[-1]) + margin + 1)

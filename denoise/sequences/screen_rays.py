@@ -34,7 +34,7 @@ def screen_hit_distances(view_z: Array, normal: Array, view: View, roughness: Ar
     depth = np.abs(np.asarray(view_z, np.float32))
     step = max(1, int(np.ceil(np.sqrt(depth.size / _PIXELS))))
     coarse = (slice(step // 2, None, step),) * 2 if step > 1 and min(depth.shape) > 2 * step else (slice(None),) * 2
-    pixels = view.pixels()[coarse]
+    pixels = view.pixels[coarse]
     surface = view.is_surface(depth)[coarse]
     found = np.zeros(surface.shape, np.float32)
     if surface.any():

@@ -8,6 +8,7 @@ with the centre of the first one at (0.5, 0.5). Points are float64 (..., 3), so 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class View:
         """World position of the camera."""
         return -self.world_to_view[:3, :3].T @ self.world_to_view[:3, 3]
 
+    @cached_property
     def pixels(self) -> Array:
         """Where the rays went: centres and jitter, (H, W, 2)."""
         y, x = np.mgrid[0 : self.height, 0 : self.width]
@@ -53,7 +55,7 @@ class View:
 
     def points(self, view_z: Array, pixels: Array | None = None) -> Array:
         """View-space points at depths `view_z` (...), by default of all pixels."""
-        pixels = self.pixels() if pixels is None else pixels
+        pixels = self.pixels if pixels is None else pixels
         z = self.sign * np.abs(np.asarray(view_z, np.float64))
         clip = self.view_to_clip
         w = clip[3, 2] * z + clip[3, 3]
