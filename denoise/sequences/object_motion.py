@@ -18,9 +18,11 @@ _LEAST_PIXELS = 24  # of an object in both frames; smaller ones count as still
 _OUTLINE_REACH = 3  # pixels over which the silhouette is blurred, twice
 _SAMPLES = 1500  # pixels of an object that are fitted
 _ITERATIONS = 12
+_TURNS = (-8, -4, 4, 8)  # pixels that the rim of an object is turned by, for a start
+_TRIED = 3  # of these starts
 _ROBUST = 3.0  # a residual beyond it counts as that much: silhouettes hide a part
-_STILL = 0.05  # mean squared residual of an object that certainly stands still
-_GAIN = 0.7  # the share of the still scene's residual that a fit must get below, to be believed
+_STILL, _STILL_OUTLINE = 0.1, 0.4  # median differences in position and colour, mean square of the outline's
+_GAIN = 0.85  # the share of the still scene's residual that a fit must get below, to be believed
 
 # How large a difference is as bad as a distance of one pixel.
 _NORMAL_SCALE, _ALBEDO_SCALE, _OUTLINE_SCALE = 0.1, 0.05, 0.2
@@ -87,12 +89,23 @@ class _Fit:
     def solve(self) -> Array | None:
         """The motion, or None for an object that stands still or that nothing fits better than that."""
         still = self._cost(np.zeros(6))
-        if not _STILL <= still < np.inf:
+        if not np.isfinite(still) or self._stands_still():
             return None
         past_middle = self.past.points[self.past_mask].mean(axis=0)
         starts = [np.zeros(6), np.concatenate([np.zeros(3), past_middle - self.middle])]
         best = min((self._descend(start) for start in starts), key=lambda found: found[0])
+        # Texture that rolls by farther than its own size is not found downhill.
+        turned = [best[1] + size * self.pixel * axis for axis in np.eye(6)[:3] for size in _TURNS]
+        nearest = sorted(turned, key=self._cost)[:_TRIED]
+        best = min([best, *(self._descend(start) for start in nearest)], key=lambda found: found[0])
         return best[1] if best[0] < _GAIN * still else None
+
+    def _stands_still(self) -> bool:
+        """Whether most points are where a still scene has them: a part may be hidden, and texture may flicker."""
+        residuals, valid = self._residuals(np.zeros(6))
+        seen = np.abs(residuals[valid[:, -1]])
+        typical = np.median(seen, axis=0)
+        return bool(max(typical[0], *typical[4:-1], 0) < _STILL and (seen[:, -1] ** 2).mean() < _STILL_OUTLINE)
 
     def moved(self, points: Array, pose: Array) -> Array:
         return np.asarray((points - self.middle) @ turn(pose[:3] / self.radius).T + self.middle + pose[3:])
