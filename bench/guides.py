@@ -144,7 +144,8 @@ def measure(
     cache                  where these are kept, default quality.default_cache()
     pictures               a folder for SEQUENCE-DENOISER-NUMBER.png: noisy, denoised, reference, difference, by lobe
 
-    Rows are "denoiser, signal, mode": means over the sequences. What has no lobes has the composite only.
+    Rows are "denoiser, signal, mode": means over the sequences. What has no lobes has the composite only; what cannot be
+    done for a sequence, such as a camera from positions in one plane, is left out.
     """
     chosen = {name: mode for name, mode in MODES.items() if not modes or name.startswith(tuple(modes))}
     if not chosen:
@@ -157,7 +158,11 @@ def measure(
         sequence = Sequence(sequence.meta, {i: sequence.frames[i] for i in range(sequence.num_frames)})
         for number, (title, mode) in enumerate(chosen.items()):
             progress(f"{sequence.name}, {title}")
-            given, scored, meta = _prepared(sequence, mode)
+            try:
+                given, scored, meta = _prepared(sequence, mode)
+            except ValueError as error:
+                progress(f"{sequence.name}, {title}: left out: {error}")
+                continue
             for denoiser in denoisers:
                 outputs = _denoise(sequence, given, meta, denoiser, device)
                 scores = metrics.score(outputs, scored)
