@@ -197,8 +197,10 @@ def _prepared(sequence: Sequence, mode: Mode) -> tuple[list[Arrays], Sequence, d
             signals = ("diff", "spec", "shadow", "ref", "se", "sun", "unshadowed")
             kept = {k: v for k, v in whole.items() if not k.startswith((*signals, "albedo"))}
             factors = {k: v for k, v in frames[-1].items() if k in _PARTS}
-            references = {k: v for k, v in whole.items() if k == "ref_color"}
-            scored[index] = {**kept, **factors, **references}
+            scored[index] = {**kept, **factors}
+            if index in sequence.reference_frames:
+                composed = metrics.compose(whole, metrics.reference_signals(whole))
+                scored[index]["ref_color"] = whole.get("ref_color", composed)
     return frames, Sequence(sequence.meta, scored), meta
 
 
@@ -229,9 +231,10 @@ def _draw(path: Path, title: str, outputs: Mapping[int, Arrays], sequence: Seque
     frame, exposure = sequence.frames[index], metrics.exposures(sequence)
     lines = []
     noisy, clean = metrics.noisy_signals(frame), {**metrics.noisy_signals(frame), **outputs[index]}
+    references = metrics.reference_signals(frame)
+    references["composite"] = frame.get("ref_color", metrics.compose(frame, references))
     for signal in ("diff", "spec", "composite"):
-        reference = frame.get("ref_color" if signal == "composite" else f"ref_{signal}")
-        if reference is None:
+        if (reference := references.get(signal)) is None:
             continue
         images = [metrics.compose(frame, s) if signal == "composite" else s[signal] for s in (noisy, clean)]
         shown = [metrics.tonemap(image, exposure[signal]) for image in (*images, reference)]
