@@ -206,6 +206,25 @@ def test_camera_and_depth_from_positions() -> None:
     assert np.isinf(found[~surface]).all()
 
 
+@pytest.mark.parametrize("tilt", [0.0, 0.4])
+def test_camera_from_positions_in_a_plane(tilt: float) -> None:
+    """With their depths it is found, and the world right-handed: a wall is seen from the side that it was seen from."""
+    width, height = 40, 24
+    turn = np.array([[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]])
+    pose = np.eye(4)
+    pose[:3, :3] = np.diag([1, 1, -1]) @ turn  # x right, y up, z away
+    pose[:3, 3] = [0.3, -0.2, 5]
+    lens = View({"world_to_view": pose, "view_to_clip": PROJECTIONS["along +z"]}, width, height)
+    ray = lens.to_world(lens.points(np.ones((height, width)))) - lens.eye
+    depth = -lens.eye[2] / ray[..., 2]  # of the plane z = 0
+    position = lens.eye + ray * depth[..., None]
+    found = camera_from_position(position + 100, depth)  # not through the origin, which is sky
+    seen = View(found, width, height)
+    assert np.allclose(seen.world_to_view[:3, :3], pose[:3, :3], atol=1e-6)
+    assert np.allclose(seen.view_to_clip[:2], lens.view_to_clip[:2], atol=1e-6)
+    assert np.allclose(seen.eye, lens.eye + 100, atol=1e-5)
+
+
 def test_no_camera_from_a_plane_or_from_nothing() -> None:
     y, x = np.mgrid[0:20, 0:30].astype(np.float32)
     with pytest.raises(ValueError, match="one plane"):

@@ -20,14 +20,17 @@ _PASSES = 12  # of the robust fit
 _NEAR = 0.1  # of the projections made here; nothing but x, y and w of clip space is ever used
 
 
-def camera_from_position(position: Array) -> Camera:
+def camera_from_position(position: Array, view_z: Array | None = None) -> Camera:
     """The camera of a frame, as an entry of `cameras` in sequence.json, from its world positions (H, W, 3).
 
-    Exact: a projection has 11 numbers, which points and their pixels determine. What is 0 or not finite is sky.
+    position  what is 0 or not finite is sky
+    view_z    (H, W): needed where all that is seen is one plane, which many cameras see alike
 
-    ValueError where fewer than 24 pixels show a surface, where all points lie in one plane, which many cameras see alike,
-    and where no pinhole camera sees the points at their pixels. R. Hartley and A. Zisserman, "Multiple View Geometry",
-    2nd ed., ch. 6 and 7.
+    Exact: a projection has 11 numbers, which points and their pixels determine. Of a plane, the camera's picture is taken
+    to be centred, and the world to be right-handed.
+
+    ValueError where fewer than 24 pixels show a surface, for a plane without view_z, and where no pinhole camera sees the
+    points at their pixels. R. Hartley and A. Zisserman, "Multiple View Geometry", 2nd ed., ch. 6 and 7.
     """
     position = np.asarray(position, np.float64)
     height, width = position.shape[:2]
@@ -39,30 +42,21 @@ def camera_from_position(position: Array) -> Camera:
     points = position[rows, columns]
     ndc = np.stack([(2 * columns + 1) / width - 1, 1 - (2 * rows + 1) / height], 1)
     middle = points.mean(axis=0)
-    size = float(np.sqrt(((points - middle) ** 2).sum(axis=1).mean()))
-    spread = np.linalg.svd((points - middle) / size, compute_uv=False)
-    if spread[2] < 1e-4 * spread[0]:
-        raise ValueError("camera: all positions lie in one plane, which many cameras see alike")
-    normed = np.column_stack([(points - middle) / size, np.ones(len(points))])
-    zero = np.zeros_like(normed)
-    equations = np.vstack(
-        [np.hstack([normed, zero, -ndc[:, :1] * normed]), np.hstack([zero, normed, -ndc[:, 1:] * normed])]
-    )
-    # The eigenvector of least squares: the matrix is 12 x 12, however many pixels there are.
-    projection = np.linalg.eigh(equations.T @ equations)[1][:, 0].reshape(3, 4)
-    if ((normed @ projection[2]) < 0).mean() > 0.5:
-        projection = -projection
-    # Undo the norming; then rows 1 and 2 are mixtures of the axes, and row 3 is the direction of view.
-    turned = projection[:, :3] / size
-    offset = projection[:, 3] - turned @ middle
-    scale = float(np.linalg.norm(turned[2]))
-    turned, offset = turned / scale, offset / scale
-    forward = turned[2]
-    shift_x, shift_y = (float(turned[k] @ forward) for k in (0, 1))
-    right, up = turned[0] - shift_x * forward, turned[1] - shift_y * forward
+    _, spread, axes = np.linalg.svd(points - middle, full_matrices=False)
+    if spread[2] > 1e-4 * spread[0]:
+        matrix, offset = _projection(points - middle, ndc)
+    elif view_z is not None:
+        matrix, offset = _projection_of_plane((points - middle) @ axes[:2].T, axes, ndc, view_z[rows, columns])
+    else:
+        raise ValueError("camera: all positions lie in one plane, which many cameras see alike; give view_z as well")
+    # Rows 1 and 2 are mixtures of the axes, and row 3 is the direction of view.
+    forward = matrix[2]
+    shift_x, shift_y = (float(matrix[k] @ forward) for k in (0, 1))
+    right, up = matrix[0] - shift_x * forward, matrix[1] - shift_y * forward
     scale_x, scale_y = float(np.linalg.norm(right)), float(np.linalg.norm(up))
     rotation = np.stack([right / scale_x, up / scale_y, forward])
-    move = np.linalg.solve(np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]]), offset)
+    mixture = np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]])
+    move = np.linalg.solve(mixture, offset - matrix @ middle)
     camera = _camera(np.column_stack([rotation, move]), scale_x, scale_y, shift_x, shift_y)
     view = View(camera, width, height)
     seen, _ = view.project(view.to_view(points))
@@ -70,6 +64,37 @@ def camera_from_position(position: Array) -> Camera:
     if not np.median(error) < 0.6 or abs(float(right @ up)) > 0.01 * scale_x * scale_y:  # written so that NaN fails
         raise ValueError("camera: no pinhole camera sees these positions at their pixels; are they in world space?")
     return camera
+
+
+def _projection(points: Array, ndc: Array) -> tuple[Array, Array]:
+    """The 3x3 matrix and the offset that take points to (ndc.x, ndc.y, 1) times their depth."""
+    size = float(np.sqrt((points**2).sum(axis=1).mean()))
+    normed = np.column_stack([points / size, np.ones(len(points))])
+    zero = np.zeros_like(normed)
+    by_x = np.hstack([normed, zero, -ndc[:, :1] * normed])
+    by_y = np.hstack([zero, normed, -ndc[:, 1:] * normed])
+    equations = np.vstack([by_x, by_y])
+    # The eigenvector of least squares: the matrix is 12 x 12, however many pixels there are.
+    projection = np.linalg.eigh(equations.T @ equations)[1][:, 0].reshape(3, 4)
+    scale = float(np.linalg.norm(projection[2, :3])) / size
+    if np.mean(normed @ projection[2] < 0) > 0.5:  # behind the camera
+        scale = -scale
+    return projection[:, :3] / (size * scale), projection[:, 3] / scale
+
+
+def _projection_of_plane(points: Array, axes: Array, ndc: Array, view_z: Array) -> tuple[Array, Array]:
+    """The same of points (N, 2) in a plane, in its axes (the third is its normal), and their depths."""
+    depth = np.abs(np.asarray(view_z, np.float64))
+    wanted = np.column_stack([ndc * depth[:, None], depth])
+    solved = np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]), wanted, rcond=None)[0].T
+    along = solved[:, :2]
+    # What is left is each row's part along the normal: row 3 has the length 1, the others are at right angles to it.
+    across = np.sqrt(max(1 - float(along[2] @ along[2]), 1e-12))
+    parts = np.append(-(along[:2] @ along[2]) / across, across)
+    matrix = along @ axes[:2] + parts[:, None] * axes[2]
+    if np.linalg.det(matrix) > 0:  # a mirror image, which sees the same: x right, y up, z away is left-handed
+        matrix = along @ axes[:2] - parts[:, None] * axes[2]
+    return matrix, solved[:, 2]
 
 
 def cameras_from_motion(

@@ -147,13 +147,13 @@ def complete(
     view_z = found["view_z"]
     if "normal" not in found:
         found["normal"] = normals_from_depth(view_z, view)
+    if _reads_previous(found):
+        found["motion"] = _motion(found, view, previous, _view(meta, max(index - 1, 0)))
     if "diff" not in found and "spec" not in found and "color" in found:
         found |= one_signal(found, view)
         found.pop("albedo", None)  # it is in the factor: the picture is put together without it
     if "spec" in found and "roughness" not in found:
         found["roughness"] = np.full(view_z.shape, how.roughness, np.float16)
-    if _reads_previous(found):
-        found["motion"] = _motion(found, view, previous, _view(meta, max(index - 1, 0)))
     for lobe in ("diff", "spec"):
         if lobe in found and f"{lobe}_hit" not in found and how.hit_distance != "none":
             roughness = found["roughness"] if lobe == "spec" else None

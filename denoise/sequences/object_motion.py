@@ -164,7 +164,7 @@ class _Fit:
 def _blurred(mask: Mask) -> Array:
     """A mask whose edge is a ramp of some pixels, so that it has a slope to follow."""
     blurred = np.zeros(mask.shape, np.float32)
-    box = tuple(_extent(mask.any(axis=1 - axis), 2 * _OUTLINE_REACH) for axis in (0, 1))
+    box = tuple(_extent(np.asarray(mask.any(axis=1 - axis)), 2 * _OUTLINE_REACH) for axis in (0, 1))
     image = mask[box].astype(np.float32)
     width = 2 * _OUTLINE_REACH + 1
     for axis in (0, 1, 0, 1):
