@@ -152,9 +152,10 @@ def measure(
         raise ValueError(f"mode: expected the beginning of one of {', '.join(MODES)}, got {', '.join(modes)}")
     facts = machine.facts()
     found: dict[str, list[Row]] = {}
-    names = list(names) or ["room", "motion"]
-    for name in names:
+    measured = []
+    for name in list(names) or ["room", "motion"]:
         sequence = quality.opened(name, size, frames, samples, cache or quality.default_cache(), progress)
+        measured.append(sequence.name)
         sequence = Sequence(sequence.meta, {i: sequence.frames[i] for i in range(sequence.num_frames)})
         for number, (title, mode) in enumerate(chosen.items()):
             progress(f"{sequence.name}, {title}")
@@ -173,7 +174,7 @@ def measure(
                     _draw(pictures / f"{sequence.name}-{denoiser}-{number:02d}.png", title, outputs, scored)
     order = [f"{d}, {s}, {m}" for d in denoisers for s in ("diff", "spec", "shadow", "composite") for m in chosen]
     rows = {key: _mean(found[key]) for key in order if key in found}
-    setup = {"sequences": ",".join(names), "denoisers": ",".join(denoisers), "device": device}
+    setup = {"sequences": ",".join(measured), "denoisers": ",".join(denoisers), "device": device}
     return Report("guides", facts, setup, rows)
 
 
