@@ -100,6 +100,24 @@ def _relight(options: argparse.Namespace) -> None:
     _finish(found, options)
 
 
+def _guides(options: argparse.Namespace) -> None:
+    from . import guides
+
+    found = guides.measure(
+        options.sequences,
+        modes=options.mode,
+        denoisers=[options.denoiser] if options.denoiser else guides.DENOISERS,
+        device=options.device,
+        size=options.size,
+        frames=options.frames,
+        samples=options.samples,
+        cache=options.cache,
+        pictures=options.pictures,
+        progress=_say,
+    )
+    _finish(found, options)
+
+
 def _boundary(options: argparse.Namespace) -> None:
     _finish(boundary.measure(options.runs), options)
 
@@ -235,6 +253,15 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--markdown", metavar="FILE", type=Path, help="write the table")
     card.add_argument("--picture", metavar="FILE", type=Path, help="draw the passes against what the memory allows")
     add_timing(card, measure.WARM_UP)
+
+    lacking = add("guides", _guides, "score sequences with one input after the other withheld and replaced")
+    lacking.add_argument(
+        "sequences", metavar="SEQ", nargs="*", help="a folder, or a testbed scene (default: room, motion)"
+    )
+    lacking.add_argument("--mode", metavar="TEXT", action="append", default=[], help="only what begins so; repeatable")
+    lacking.add_argument("--denoiser", metavar="NAME", choices=("reblur", "relax"), help="(default: both)")
+    lacking.add_argument("--pictures", metavar="FOLDER", type=Path, help="write noisy, denoised, reference, difference")
+    add_rendering(lacking, 32)
 
     edge = add("boundary", _boundary, "time what a call costs beside its passes")
     edge.add_argument("--runs", metavar="N", type=_natural, default=boundary.RUNS, help=f"(default: {boundary.RUNS})")

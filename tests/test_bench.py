@@ -20,7 +20,7 @@ from denoise.sequences import Sequence
 # At the end: the repository's source folder must not come before the installed package.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from bench import denoisers, frames, machine, measure, passes, quality, relight, report
+from bench import denoisers, frames, guides, machine, measure, passes, quality, relight, report
 from bench.__main__ import main
 
 PASSES = ["passes", "--size", "48x27", "--warm-up", "2"]
@@ -195,6 +195,22 @@ def test_strip_without_a_change_of_light(tmp_path: Path) -> None:
     assert main(["relight", str(sequence), "--denoiser", "reblur", "--pictures", str(tmp_path)]) == 0
     with Picture.open(tmp_path / "tiny-reblur-strip.webp") as strip:
         assert strip.size == (2 * tiny_sequence.WIDTH, 3 * tiny_sequence.HEIGHT)
+
+
+def test_guides(tmp_path: Path) -> None:
+    """Every mode runs; what replaces nothing, or exactly, changes nothing."""
+    sequence = tiny_sequence.write(tmp_path / "tiny")
+    pictures = tmp_path / "pictures"
+    rows = run(tmp_path, "guides", str(sequence), "--denoiser", "relax", "--pictures", str(pictures))["rows"]
+    whole, lobes = (f"relax, {{}}, {name}" for name in ("everything given", "lobes: one picture, both albedos"))
+    assert {name.split(", ", 2)[2] for name in rows} == guides.MODES.keys() - {"cameras: from position"}  # a plane
+    assert all(row.keys() == {*guides.COLUMNS} for row in rows.values())
+    assert rows[whole.format("diff")] == rows["relax, diff, roughness: 0.3"]
+    assert lobes.format("composite") in rows
+    assert lobes.format("diff") not in rows
+    with Picture.open(pictures / "tiny-relax-00.png") as picture:
+        assert picture.size[0] == 4 * tiny_sequence.WIDTH
+    assert main(["guides", str(sequence), "--mode", "nothing"]) == 2
 
 
 def test_scenes_of_relight_change_the_light() -> None:
