@@ -88,7 +88,7 @@ def test_light_in_a_dark_room_is_added(dark: float, lobe: str) -> None:
 @both_families
 @both_lobes
 def test_a_lamp_that_goes_out_shows_what_falls_on_it(family: Any, lobe: str) -> None:
-    """A renderer shows what a lamp emits; of the light that falls on it there is none until it goes out, then all at once."""
+    """A renderer shows what a lamp emits; of the light on it there is none until it goes out, then all at once."""
     x, y = np.meshgrid(np.arange(WIDTH) - WIDTH // 2, np.arange(HEIGHT) - HEIGHT // 2)
     lamp = np.hypot(x, y) < 12
     depth = np.where(lamp, scenes.WALL / 2, scenes.WALL)

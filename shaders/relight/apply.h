@@ -15,7 +15,9 @@ struct RelightApplyArgs {
     Image<RGBA16F> responsive;  // in and out, may be absent: of a short history's colour; the samples' standard deviation
     Image<R8U> frames;         // in and out: history length
     float max_fast_frames = 0;
-    template <class V> void io(V& v) { v.in(gain), v.in(add), v.in(changed), v.in(samples), v.in(past), v.in(confidence), v.inout(signal), v.inout(fast), v.inout(responsive), v.inout(frames); }
+    template <class V> void io(V& v) {
+        v.in(gain), v.in(add), v.in(changed), v.in(samples), v.in(past), v.in(confidence), v.inout(signal), v.inout(fast), v.inout(responsive), v.inout(frames);
+    }
 };
 }  // namespace denoise
 
@@ -52,8 +54,8 @@ struct RelightApply {
             const Float4 fast = fetch(a.responsive, p);
             const Float3 f = ycocg_to_rgb({fast.x, fast.y, fast.z});
             const Float shown = fast_share * history / max(fast.x, tiny) / expected(gain, fast_share);
-            const Float3 relit_fast = rgb_to_ycocg(Float3{relit(f.x, r.gain.x, fast_share, shown), relit(f.y, r.gain.y, fast_share, shown), relit(f.z, r.gain.z, fast_share, shown)} +
-                                                 r.add * fast_share);
+            const Float3 relit_fast = rgb_to_ycocg(
+                Float3{relit(f.x, r.gain.x, fast_share, shown), relit(f.y, r.gain.y, fast_share, shown), relit(f.z, r.gain.z, fast_share, shown)} + r.add * fast_share);
             const Float3 fast_lit = select(anew, sample, relit_fast);
             store(a.responsive, p, dither_to_half(Float4{fast_lit.x, fast_lit.y, fast_lit.z, select(anew, zero, fast.w * gain)}, random_word(frame, p, 17)));
         }
