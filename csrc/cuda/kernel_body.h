@@ -17,6 +17,9 @@ template <> inline constexpr LaunchShape launch_shape<TemporalAccumulation<Signa
 template <> inline constexpr LaunchShape launch_shape<TemporalAccumulation<Signals::specular>>{8, 2};
 template <> inline constexpr LaunchShape launch_shape<TemporalAccumulation<Signals::both>>{6, 2};
 template <> inline constexpr LaunchShape launch_shape<PrePass<Lobe::specular>>{8, 2};
+template <> inline constexpr LaunchShape launch_shape<Blur<Lobe::specular>>{8, 2};
+template <> inline constexpr LaunchShape launch_shape<PostBlur<Lobe::specular>>{8, 2};
+template <> inline constexpr LaunchShape launch_shape<HistoryFix<Lobe::specular>>{8, 3};
 template <Lobe L> constexpr LaunchShape launch_shape<Stabilize<L>>{8, 6};
 template <int Lights, bool Coloured> constexpr LaunchShape launch_shape<FilterShadow<Lights, Coloured>>{6, 2};
 
