@@ -352,7 +352,7 @@ STATISTICS: dict[str, tuple[dict[str, Any], tuple[float, ...], tuple[float, ...]
     "exponential": (
         BARE,
         (0.019, 0.011, 0.009, 0.007, 0.0038, 0.0031, 0.0031),
-        (1.25, 1.25, 1.15, 1.3, 2, 1.7, 1.1),
+        (1.3, 1.25, 1.15, 1.3, 2, 1.7, 1.1),
     ),
     "exponential, pre-pass": (
         TABLE,
@@ -364,7 +364,7 @@ STATISTICS: dict[str, tuple[dict[str, Any], tuple[float, ...], tuple[float, ...]
         (0.033, 0.021, 0.014, 0.014, 0.0074, 0.0054, 0.0040),
         (1.3, 1.15, 1.15, 1.15, 1.4, 1.5, 1.7),
     ),
-    "one in 50": (BARE, (0.14, 0.11, 0.064, 0.042, 0.036, 0.025, 0.017), (1.25, 1.15, 1.15, 1.65, 1.55, 1.6, 1.25)),
+    "one in 50": (BARE, (0.14, 0.11, 0.064, 0.042, 0.036, 0.025, 0.017), (1.3, 1.15, 1.15, 1.65, 1.55, 1.6, 1.25)),
     "one in 50, pre-pass": (
         TABLE,
         (0.12, 0.080, 0.049, 0.043, 0.035, 0.022, 0.015),
@@ -402,7 +402,7 @@ def statistics(row: str) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("row", STATISTICS)
 def test_noise_of_a_flat_wall(row: str) -> None:
     """Defaults on a wall of mean 1 against the published deviations: within 15 % in the first frames and, for dense noise,
-    in the converged picture.
+    in the converged picture; a first frame within 30 %, as its rebuilt pixels do not share taps, which hid noise in a grid.
 
     In between the bounds are ours. Of n frames of deviation s an open filter leaves 0.02 s / sqrt(n), and the published
     figures, of one small picture each, lie up to a quarter below that, where the picture is smaller than the filter: 0.0050
