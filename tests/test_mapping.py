@@ -17,9 +17,10 @@ from renderer_files import channels
 from denoise import cli
 from denoise import sequences as sq
 from denoise.sequences import cameras, exr_file, mapping
-from denoise.sequences.convert import SKY, View, convert, encode_radiance, native_cameras
+from denoise.sequences.convert import SKY, convert, encode_radiance, native_cameras
 from denoise.sequences.exr_file import ExrFile
 from denoise.sequences.patterns import Pattern
+from denoise.sequences.view import View
 
 # Names of files
 
@@ -158,12 +159,15 @@ def single_signal(index: int) -> renderer_files.Channels:
     return channels("", renderer_files.frame(index)["color"], "RGB")
 
 
+def view_of(meta: Any, index: int) -> View:
+    return View(meta["cameras"][index], meta["width"], meta["height"])
+
+
 def positions(index: int) -> np.ndarray:
     """World positions, 0 in the sky."""
-    view = View(tiny_sequence.meta(), index)
+    view = view_of(tiny_sequence.meta(), index)
     z = renderer_files.frame(index)["view_z"]
-    x, y = view.slopes()
-    points = np.stack([x * z, y * z, z], -1) - view.world_to_view[:3, 3]
+    points = view.points(z) - view.world_to_view[:3, 3]
     return np.where(z[..., None] < 1e6, points, 0).astype(np.float32)
 
 
@@ -188,7 +192,7 @@ def old_pbrt(index: int) -> renderer_files.Channels:
 
 def mitsuba(index: int) -> renderer_files.Channels:
     a = renderer_files.frame(index)
-    distance = np.where(a["view_z"] < 1e6, a["view_z"] * View(tiny_sequence.meta(), index).obliqueness(), 0)
+    distance = np.where(a["view_z"] < 1e6, a["view_z"] * view_of(tiny_sequence.meta(), index).obliqueness(), 0)
     found = (
         single_signal(index)
         | channels("albedo", a["albedo"], "RGB")
@@ -329,6 +333,17 @@ LIGHT, HITS = ("diff", "spec", "color", "emission"), ("diff_hit", "spec_hit")
 TURN = np.array([[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]], np.float32)
 
 
+@pytest.mark.parametrize("forward", [1, -1])
+def test_device_depth_without_perspective(forward: int) -> None:
+    """Of a camera that looks along +z or -z of its view space, from 0 at depth 1 to 1 at depth 11."""
+    clip = [[0.2, 0, 0, 0], [0, 0.2, 0, 0], [0, 0, 0.1 * forward, -0.1], [0, 0, 0, 1]]
+    meta = tiny_sequence.meta(cameras=[{"world_to_view": np.eye(4).tolist(), "view_to_clip": clip}])
+    z = np.linspace(2, 10, tiny_sequence.HEIGHT * tiny_sequence.WIDTH, dtype=np.float32)
+    z = z.reshape(tiny_sequence.HEIGHT, tiny_sequence.WIDTH)
+    found = convert({"view_z": 0.1 * z - 0.1}, mapping.load("native", ["depth.kind=device"]), meta, 0)
+    np.testing.assert_allclose(found["view_z"], z, 1e-4)
+
+
 def turned() -> dict[str, Any]:
     """Cameras that look elsewhere, so that spaces differ."""
     described = tiny_sequence.meta()
@@ -350,7 +365,7 @@ def scaled(name: str, factor: Any) -> Callable[[sq.Arrays], sq.Arrays]:
 
 
 def total(a: sq.Arrays) -> sq.Arrays:
-    way = a["view_z"] * View(META, 1).obliqueness()
+    way = a["view_z"] * view_of(META, 1).obliqueness()
     return {
         name: np.where((a[name] < 65504) & (a[name] > 0), a[name] + way, a[name]).astype(np.float32) for name in HITS
     }
@@ -371,7 +386,7 @@ CONVENTIONS: list[tuple[list[str], Callable[[sq.Arrays], sq.Arrays]]] = [
     (["normal.range=unsigned"], lambda a: {"normal": a["normal"] / 2 + np.float32(0.5)}),
     (["normal.length=any"], scaled("normal", 0.7)),
     (["normal.sign=-1"], scaled("normal", -1)),
-    (["depth.kind=distance"], lambda a: {"view_z": a["view_z"] * View(META, 1).obliqueness().astype(np.float32)}),
+    (["depth.kind=distance"], lambda a: {"view_z": a["view_z"] * view_of(META, 1).obliqueness().astype(np.float32)}),
     (["depth.kind=inverse"], lambda a: {"view_z": 1 / a["view_z"]}),
     (["depth.kind=device"], lambda a: {"view_z": 1 - np.float32(0.1) / a["view_z"]}),
     (["depth.sign=-1"], lambda a: {"view_z": -a["view_z"]}),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .files import FrameFiles
 from .mapping import FileMapping
 from .sequence import Arrays, SequenceError
+from .view import View
 
 Image = NDArray[Any]
 
@@ -55,7 +56,7 @@ def convert(
     meta    describes the sequence: size and cameras, native already
     before  gives the unconverted arrays of the frame before, empty if there is none
     """
-    camera = View(meta, index)
+    camera = View(meta["cameras"][index], meta["width"], meta["height"])
     native: Arrays = dict(arrays)
     if "view_z" in native:
         native["view_z"] = _depth(native["view_z"], mapping, camera)
@@ -154,38 +155,6 @@ def encode_radiance(image: Image, mapping: FileMapping) -> Image:
     return _to_srgb(exposed) if mapping["radiance.encoding"] == "srgb" else exposed
 
 
-class View:
-    """The camera of one frame, as conversions need it.
-
-    rotation, eye     of world space: rows are the axes of view space
-    forward           1 if it looks along +z of view space, -1 along -z
-    perspective       whether it has a vanishing point
-    slopes            (H, W) each: x and y of view space by the depth; 0 without perspective
-    """
-
-    def __init__(self, meta: Mapping[str, Any], index: int) -> None:
-        camera = meta["cameras"][index]
-        self.width, self.height = meta["width"], meta["height"]
-        self.world_to_view = np.asarray(camera["world_to_view"], np.float64)
-        self.clip = np.asarray(camera["view_to_clip"], np.float64)
-        self.rotation = self.world_to_view[:3, :3]
-        self.perspective = abs(self.clip[3, 3]) < 0.5
-        self.forward = float(np.sign(self.clip[3, 2])) if self.perspective else 1.0
-
-    def slopes(self) -> tuple[Image, Image]:
-        x = (np.arange(self.width) + 0.5) / self.width * 2 - 1
-        y = 1 - (np.arange(self.height) + 0.5) / self.height * 2
-        (xx, _, xz, _), (_, yy, yz, _) = self.clip[:2]
-        return (x - self.forward * xz)[None, :] / xx, (y - self.forward * yz)[:, None] / yy
-
-    def obliqueness(self) -> Image:
-        """Distance from the eye by depth: (H, W), 1 without perspective."""
-        if not self.perspective:
-            return np.ones((self.height, self.width))
-        x, y = self.slopes()
-        return np.asarray(np.sqrt(1 + x * x + y * y))
-
-
 def _depth(depth: Image, mapping: FileMapping, camera: View) -> Image:
     z: Image = depth.astype(np.float32) * np.float32(mapping["depth.sign"])
     kind = mapping["depth.kind"]
@@ -195,17 +164,17 @@ def _depth(depth: Image, mapping: FileMapping, camera: View) -> Image:
         elif kind == "inverse":
             z = 1 / z
         elif kind == "device":
-            scale, offset = camera.clip[2, 2:]
-            scale *= camera.forward
-            z = offset / (z - scale) if camera.perspective else (z - offset) / scale
+            scale, offset = camera.view_to_clip[2, 2:]
+            scale *= camera.sign
+            z = offset / (z - scale) if not camera.orthographic else (z - offset) / scale
     return _with_sky(z)
 
 
 def _depth_of_position(position: Image, mapping: FileMapping, camera: View) -> Image:
     if mapping["position.space"] == "view":
-        z = position[..., 2] * camera.forward
+        z = position[..., 2] * camera.sign
     else:
-        z = (position @ camera.world_to_view[2, :3] + camera.world_to_view[2, 3]) * camera.forward
+        z = (position @ camera.world_to_view[2, :3] + camera.world_to_view[2, 3]) * camera.sign
     return _with_sky(np.where((position == 0).all(-1), SKY, z))
 
 
@@ -221,7 +190,7 @@ def _normal(normal: Image, mapping: FileMapping, camera: View) -> Image:
     if mapping["normal.space"] == "view_z_flipped":
         n = n * np.array([1, 1, -1], np.float32)
     if mapping["normal.space"] != "world":
-        n = n @ camera.rotation  # the inverse of a rotation is its transpose
+        n = n @ camera.world_to_view[:3, :3]  # the inverse of a rotation is its transpose
     if mapping["normal.length"] == "any":
         length = np.sqrt((n * n).sum(-1, keepdims=True))
         n = np.where(length > 1e-3, n / np.maximum(length, 1e-3), 0)

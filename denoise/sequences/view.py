@@ -64,6 +64,12 @@ class View:
         x, y = ((v - clip[k, 2] * z - clip[k, 3]) / clip[k, k] for k, v in enumerate((x, y)))
         return np.stack([x, y, z], -1)
 
+    def obliqueness(self) -> Array:
+        """Distance from the eye by depth: (H, W), 1 without perspective."""
+        if self.orthographic:
+            return np.ones((self.height, self.width))
+        return np.asarray(np.linalg.norm(self.points(np.ones((self.height, self.width))), axis=-1))
+
     def project(self, points: Array) -> tuple[Array, Array]:
         """Pixels (..., 2) of view-space points, and their depths; NaN pixels for what is behind the camera."""
         clip, depth = self.view_to_clip, self.sign * points[..., 2]
